@@ -1,0 +1,39 @@
+"""Places and factions of a text, in either language."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from . import places_en, places_zh
+from .people import people
+from .reading import Reading
+
+Kind = Literal["place", "faction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A place or faction and the sentence of each mention, in order."""
+
+    kind: Kind
+    name: str
+    sentences: tuple[int, ...]
+
+
+@lru_cache(maxsize=8)
+def named_things(reading: Reading) -> tuple[Named, ...]:
+    """The places and factions of a text, most mentioned first; names of persons are never among them."""
+    persons = frozenset(surface for person in people(reading, ()) for surface in person.surfaces)
+    found: dict[tuple[Kind, str], list[int]] = defaultdict(list)
+    for kind, name, sentence in _mentions(reading, persons):
+        found[kind, name].append(sentence)
+    ranked = sorted(found.items(), key=lambda entry: -len(entry[1]))
+    return tuple(Named(kind, name, tuple(where)) for (kind, name), where in ranked)
+
+
+def _mentions(reading: Reading, persons: frozenset[str]) -> Iterator[tuple[Kind, str, int]]:
+    if reading.language == "zh-CN":
+        return places_zh.mentions(reading, persons)
+    return places_en.mentions(reading, persons)

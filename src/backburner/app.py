@@ -1,0 +1,261 @@
+"""`Backburner`: tasks are registered with it, jobs submitted through it, applications served by it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+
+from .domain.backoff import Backoff
+from .domain.errors import ConfigurationError, UnknownTask
+from .domain.job import fresh
+from .ports import Signal, Store
+from .run import Run, SyncRun
+from .settings import Settings, load_settings
+from .task import Job, SubmitOptions, Task, TaskOptions, Words, known_kinds
+from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session
+
+    from .llm.client import Llm
+    from .llm.settings import ModelSettings
+    from .wiring import Parts
+    from .worker.worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+AsyncFunction = Callable[Concatenate[Run, P], Awaitable[R]]
+SyncFunction = Callable[Concatenate[SyncRun, P], R]
+
+
+class Decorator:
+    """What ``bb.task(…)`` returns."""
+
+    def __init__(self, bb: Backburner, name: str | None, options: TaskOptions) -> None:
+        self._bb = bb
+        self._name = name
+        self._options = options
+
+    @overload
+    def __call__(self, function: AsyncFunction[P, R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: SyncFunction[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Any, /) -> Any:
+        return self._bb.register(function, self._name, self._options)
+
+
+class Backburner:
+    """Put slow work on the back burner.
+
+    Opens itself at its first use, and may be used from several event loops and threads at once. ``database_url``
+    overrides `BACKBURNER_DATABASE_URL`; other settings come from the environment, or from ``settings``.
+    """
+
+    def __init__(self, database_url: str | None = None, *, settings: Settings | None = None) -> None:
+        settings = settings or load_settings()
+        if database_url is not None:
+            settings = settings.model_copy(update={"database_url": database_url})
+        self.settings = settings
+        self.tasks: dict[str, Task[Any, Any]] = {}
+        self._lock = threading.RLock()
+        self._parts: Parts | None = None
+        self._on_open: list[Callable[[Backburner], None]] = []
+        self._model: ModelSettings | None = None
+
+    @overload
+    def task(self, function: AsyncFunction[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: SyncFunction[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        timeout: float | None = 3600.0,
+        retries: int = 3,
+        priority: int = 5,
+        concurrency: int | None = None,
+        queue: str = "default",
+        public: bool = False,
+        backoff: Backoff | None = None,
+        notify: Iterable[str] = ("completed", "failed"),
+        words: Words | None = None,
+    ) -> Decorator: ...
+    def task(
+        self,
+        function: Any = None,
+        /,
+        *,
+        notify: Iterable[str] = ("completed", "failed"),
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        **options: Any,
+    ) -> Any:
+        """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
+
+        ``timeout``: seconds an attempt may take. ``retries``: failures a job survives. ``priority``: 1 to 10, 10
+        first. ``concurrency``: how many of its jobs may run at once, on all workers together. ``public``: it may be
+        submitted over HTTP. ``notify``: which of started, progress, completed, failed put a notification into the
+        owner's inbox, and ``words(kind, args, reason)`` what it says. The name is the function's unless given.
+        """
+        chosen = TaskOptions(notify=known_kinds(notify), backoff=backoff or Backoff(), **options)
+        decorator = Decorator(self, name, chosen)
+        return decorator if function is None else decorator(function)
+
+    def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
+        """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
+        name = name or getattr(function, "__name__", type(function).__name__)
+        if name in self.tasks and self.tasks[name].function is not function:
+            raise ConfigurationError(f"two tasks are called {name!r}: give one of them another name")
+        task: Task[Any, Any] = Task(self, name, function, inspect.iscoroutinefunction(function), options)
+        self.tasks[name] = task
+        return task
+
+    def find_task(self, name: str) -> Task[Any, Any]:
+        """Raises `UnknownTask`."""
+        try:
+            return self.tasks[name]
+        except KeyError:
+            raise UnknownTask(
+                f"there is no task {name!r}; known are {', '.join(sorted(self.tasks)) or 'none'}"
+            ) from None
+
+    def submit_in(
+        self, session: Session | Connection, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]:
+        """Insert a job through the application's own transaction: it exists exactly if that commits.
+
+        ``session`` is a SQLAlchemy session or connection on the same database file with the standard ``sqlite3``
+        driver (`create_engine` gives one); another one is refused with `ConfigurationError`.
+        """
+        return self.submit_in_using(session, task, SubmitOptions(), *args, **kwargs)
+
+    def submit_in_using(
+        self, session: Session | Connection, task: Task[P, R], options: SubmitOptions, /, *args: Any, **kwargs: Any
+    ) -> Job[R]:
+        """`submit_in` with an owner, a priority or a delay."""
+        from .store.application import insert_through
+
+        new = task.new_job(task.parameters.bind(args, kwargs), options)
+        now = insert_through(session, new, self._open().database, self._open().ring)
+        return Job(self, replace(fresh(new, now), seq=0), task)
+
+    def create_engine(self, *, read_only: bool = False) -> Engine:
+        """A SQLAlchemy engine on the same database for the application's own tables.
+
+        Its write transactions take their turn with backburner's and are fully durable; a ``read_only`` one waits for
+        nobody. Dispose of it when done.
+        """
+        from .store.application import create_engine
+
+        return create_engine(self._open().database, read_only)
+
+    def on_open(self, prepare: Callable[[Backburner], None]) -> None:
+        """Call ``prepare(bb)`` whenever the store has been opened, before it is used: the place for an application's
+        own migrations."""
+        self._on_open.append(prepare)
+
+    @property
+    def model(self) -> ModelSettings:
+        """The model behind `Run.llm`. Raises `ConfigurationError` when none is set."""
+        from .llm.settings import resolve_model
+
+        settings = self.settings
+        found = self._model or resolve_model(settings.model, settings.openai_base_url, settings.openai_api_key)
+        if found is None:
+            raise ConfigurationError(
+                "no model is set: set OPENAI_API_KEY, or OPENAI_BASE_URL for another OpenAI-compatible endpoint, and "
+                "BACKBURNER_MODEL"
+            )
+        return found
+
+    def use_model(self, model: ModelSettings) -> None:
+        """Answer `Run.llm` with this model instead of the one in the settings."""
+        self._model = model
+
+    @property
+    def store(self) -> Store:
+        return self._open().store
+
+    @property
+    def signal(self) -> Signal:
+        return self._open().signal
+
+    @property
+    def watcher(self) -> Watcher:
+        return self._open().watcher
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """Everything under ``/backburner``, for ``app.include_router``."""
+        from .http.router import make_router
+
+        return make_router(self)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """For ``FastAPI(lifespan=bb.lifespan)``, or inside a lifespan of your own.
+
+        Opens the store and, unless `BACKBURNER_EMBEDDED_WORKER` is off, runs a worker beside the application. At the
+        end open event streams are closed and the worker is drained.
+        """
+        import asyncio
+
+        from .http.shutdown import streams_end_on_signals
+        from .worker.thread import WorkerThread
+
+        await asyncio.to_thread(self._open)
+        worker = WorkerThread(self.make_worker()) if self.settings.embedded_worker and self.tasks else None
+        if worker is not None:
+            worker.start()
+        try:
+            with streams_end_on_signals(self):
+                yield
+        finally:
+            if worker is not None:
+                await asyncio.to_thread(worker.stop)
+            await asyncio.to_thread(self.close)
+
+    def make_worker(self) -> Worker:
+        """A worker for the registered tasks, to be run on an event loop of your choice."""
+        from .wiring import make_worker
+
+        return make_worker(self._open(), self.tasks, self.settings, self._make_llm)
+
+    def close(self) -> None:
+        """Write what waits and release everything. The next use opens it again."""
+        with self._lock:
+            parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.close()
+
+    def _open(self) -> Parts:
+        parts = self._parts
+        if parts is None:
+            from .wiring import Parts
+
+            with self._lock:
+                if self._parts is None:
+                    self._parts = Parts(self.settings.database_url)
+                    try:
+                        for prepare in self._on_open:
+                            prepare(self)
+                    except BaseException:
+                        self.close()
+                        raise
+                parts = self._parts
+        return parts
+
+    def _make_llm(self, run: Run) -> Llm:
+        from .llm.client import Llm
+
+        return Llm(run, self.model, self._open().model_clients)

@@ -1,0 +1,24 @@
+"""How long a failed job waits before it is tried again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with equal jitter (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015).
+
+    The n-th wait is drawn evenly from the upper half of ``min(longest, first * factor ** (n - 1))`` seconds, so
+    that jobs which failed together do not come back together and none comes back at once.
+    """
+
+    first: float = 2.0
+    factor: float = 2.0
+    longest: float = 600.0
+
+    def delay(self, tries: int) -> float:
+        """Seconds to wait after the ``tries``-th failure (1 for the first)."""
+        ceiling = min(self.longest, self.first * self.factor ** min(tries - 1, 64))
+        return ceiling / 2 + random.uniform(0, ceiling / 2)

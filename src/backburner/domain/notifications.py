@@ -1,0 +1,41 @@
+"""What an owner finds in the inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The words of a notification: what a task says of its own end."""
+
+    title: str
+    message: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One row of an inbox. Times are microseconds since the epoch, UTC."""
+
+    id: int
+    owner: str
+    job: str | None
+    kind: str
+    title: str
+    message: str
+    data: dict[str, Any]
+    created_at: int
+    read_at: int | None
+
+
+def default_notice(task: str, kind: str, reason: str | None = None) -> Notice:
+    """The words for a task that brings none of its own."""
+    titles = {
+        "started": f"{task} has started",
+        "progress": f"{task} is making progress",
+        "completed": f"{task} is done",
+        "failed": f"{task} has failed",
+    }
+    return Notice(titles[kind], reason or "")

@@ -1,0 +1,87 @@
+"""From a claimed job to a function call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from .domain.json import decode, encode
+from .run import Run, SyncRun, current_run
+
+if TYPE_CHECKING:
+    from .task import Task
+
+
+class AsyncHandler:
+    """An ``async def`` function, on the worker's event loop."""
+
+    def __init__(self, task: Task[Any, Any], run: Run, args: str) -> None:
+        self._task = task
+        self._run = run
+        self._args = args
+
+    async def __call__(self) -> str:
+        current_run.set(self._run)
+        arguments = revive(self._task, self._args)
+        result = await self._task.function(self._run, **arguments)
+        await self._run.finish()
+        return encode(result, "the result") if result is not None else "null"
+
+    def interrupt(self) -> None:
+        """The event loop cancels the coroutine."""
+
+    async def ended(self) -> None:
+        """Nothing outlives the coroutine."""
+
+
+class ThreadHandler:
+    """An ordinary function, in a thread."""
+
+    def __init__(self, task: Task[Any, Any], run: Run, args: str, threads: ThreadPoolExecutor) -> None:
+        self._task = task
+        self._run = run
+        self._args = args
+        self._threads = threads
+        self._sync: SyncRun | None = None
+        self._thread: asyncio.Future[Any] | None = None
+
+    async def __call__(self) -> str:
+        current_run.set(self._run)
+        loop = asyncio.get_running_loop()
+        arguments = revive(self._task, self._args)
+        self._sync = SyncRun(self._run, loop)
+        context = contextvars.copy_context()
+        self._thread = loop.run_in_executor(
+            self._threads, lambda: context.run(self._task.function, self._sync, **arguments)
+        )
+        try:
+            result = await asyncio.shield(self._thread)
+        except asyncio.CancelledError:
+            self.interrupt()
+            raise
+        await self._run.finish()
+        return encode(result, "the result")
+
+    def interrupt(self) -> None:
+        if self._sync is not None:
+            self._sync.interrupt()
+
+    async def ended(self) -> None:
+        if self._thread is not None:
+            await asyncio.wait([self._thread])
+            self._thread.exception()
+
+
+def revive(task: Task[Any, Any], args: str) -> dict[str, Any]:
+    """The stored arguments, typed again. Raises `InvalidArguments` when the function has changed since the submit."""
+    arguments: dict[str, Any] = decode(args) if args != "{}" else {}
+    arguments = task.parameters.revive(arguments)
+    task.parameters.bind((), arguments)
+    return arguments
+
+
+def is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function)

@@ -1,0 +1,112 @@
+"""A task's parameters: bound at submit, checked where strangers call, and given back their types in the worker."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from typing import Any
+
+from .domain.errors import ConfigurationError, InvalidArguments
+
+PLAIN = {str, int, float, bool, type(None), list, dict, Any, object, inspect.Parameter.empty}
+
+
+class Parameters:
+    """Of one function, without its first parameter (the run)."""
+
+    def __init__(self, function: Callable[..., Any], task: str) -> None:
+        self._function = function
+        self._task = task
+        parameters = list(inspect.signature(function).parameters.values())
+        if not parameters:
+            raise ConfigurationError(f"task {task}: the first parameter must be the run, as in `async def f(run: Run)`")
+        self._parameters = parameters[1:]
+        for parameter in self._parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                raise ConfigurationError(
+                    f"task {task}: parameter {parameter} cannot be stored by name; use ordinary parameters"
+                )
+        self._signature = inspect.Signature(self._parameters)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Name → value. Raises `InvalidArguments` as a call with these arguments would raise `TypeError`."""
+        try:
+            return dict(self._signature.bind(*args, **kwargs).arguments)
+        except TypeError as error:
+            raise InvalidArguments(f"{self._task}: {error}") from None
+
+    def check(self, args: Any) -> dict[str, Any]:
+        """Arguments from outside, held against the annotations. Raises `InvalidArguments` naming each field."""
+        from pydantic import ValidationError
+
+        if not isinstance(args, dict):
+            raise InvalidArguments("args must be an object", {"args": "must be an object"})
+        try:
+            self._model.model_validate(args)
+        except ValidationError as error:
+            fields = {".".join(str(part) for part in each["loc"]): each["msg"] for each in error.errors()}
+            wrong = "; ".join(f"{name}: {message}" for name, message in fields.items())
+            raise InvalidArguments(f"{self._task}: {wrong}", fields) from None
+        return args
+
+    def revive(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Stored arguments with the types of the annotations (models, dataclasses, dates)."""
+        for name, adapter in self._adapters.items():
+            if name in args:
+                args[name] = adapter.validate_python(args[name])
+        return args
+
+    def revive_result(self, value: Any) -> Any:
+        """A stored result with the type of the function's return annotation."""
+        return self._result.validate_python(value) if self._result is not None else value
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return resolve_hints(self._function)
+
+    @cached_property
+    def _adapters(self) -> dict[str, Any]:
+        found = {each.name: adapter_of(self._hints.get(each.name, Any)) for each in self._parameters}
+        return {name: adapter for name, adapter in found.items() if adapter is not None}
+
+    @cached_property
+    def _result(self) -> Any:
+        return adapter_of(self._hints.get("return", Any))
+
+    @cached_property
+    def _model(self) -> Any:
+        from pydantic import ConfigDict, create_model
+
+        fields: dict[str, Any] = {
+            each.name: (self._hints.get(each.name, Any), ... if each.default is each.empty else each.default)
+            for each in self._parameters
+        }
+        return create_model(self._task, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
+
+
+def adapter_of(annotation: Any) -> Any:
+    """A pydantic adapter for what JSON cannot say by itself, None for plain JSON types."""
+    if is_plain(annotation):
+        return None
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(annotation)
+
+
+def is_plain(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        return annotation in PLAIN if isinstance(annotation, Hashable) else False
+    if origin in (list, dict) or str(origin) in ("typing.Union", "<class 'types.UnionType'>"):
+        return all(is_plain(argument) for argument in typing.get_args(annotation))
+    return origin is typing.Literal
+
+
+def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function; those that cannot be resolved count as `Any`."""
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):
+        return {}

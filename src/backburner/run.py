@@ -1,0 +1,342 @@
+"""What a running function holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+
+from .domain.errors import DuplicateStep, JobCancelled, StoreUnavailable
+from .domain.job import Claimed, KeptStep
+from .domain.json import decode, encode, fingerprint
+from .domain.operations import AppendText, Execution, KeepStep, Operation, SetProgress, Transact, Usage
+from .parameters import adapter_of, resolve_hints
+from .ports import Store, TaskSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from .llm.client import Llm
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+STORE_BACK_OFF = 0.5
+MOST_GATHERED = 64 * 1024
+
+current_run: contextvars.ContextVar[Run | None] = contextvars.ContextVar("backburner_run", default=None)
+_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("backburner_scope")
+
+
+class Run:
+    """One execution of a job, as the function that serves it sees it.
+
+    A function is called again from its top after a retry or a crash: what went through `step`, `transaction` or `llm`
+    is not done again.
+    """
+
+    def __init__(self, job: Claimed, spec: TaskSpec, store: Store, make_llm: Callable[[Run], Llm]) -> None:
+        self.job_id = job.id
+        self.task = job.task
+        self.owner = job.owner
+        self.priority = job.priority
+        self.attempt = job.attempt
+        self.tries = job.tries
+        """Failures so far."""
+        self._execution = Execution(job.id, job.attempt)
+        self._spec = spec
+        self._args = job.args
+        self._store = store
+        self._make_llm = make_llm
+        self._llm: Llm | None = None
+        self._kept = {(step.name, step.occurrence): step for step in job.steps}
+        self._top = Scope("")
+        self._standing: dict[str, int] = {}
+        for step in job.steps:
+            for channel, end in step.channels.items():
+                self._standing[channel] = max(end, self._standing.get(channel, 0))
+        self._retold: dict[str, int] = {}
+        self._channels: dict[str, Channel] = {}
+
+    async def progress(self, percent: float, message: str = "") -> None:
+        """Tell the owner how far the job is: 0 to 100, and what it is doing."""
+        percent = min(max(float(percent), 0.0), 100.0)
+        notice = self._spec.notice("progress", self.owner, self._args, message)
+        await self._write(SetProgress(self._execution, percent, message, notice))
+
+    async def text(self, delta: str, *, channel: str = "main") -> None:
+        """Append to a channel of text. Whoever watches sees it as soon as it is on disk.
+
+        Returns before that, unless much is waiting to be written; an error shows at the next call or at the end
+        of the step.
+        """
+        if not delta:
+            return
+        found = self._channels.get(channel)
+        if found is None:
+            found = self._channels[channel] = Channel(self._store, self._execution, channel)
+        scope = _scope.get(self._top)
+        scope.channels.add(channel)
+        if not scope.again:
+            delta = self._retell(channel, delta)
+        if delta:
+            await found.write(delta)
+
+    def _retell(self, channel: str, delta: str) -> str:
+        """What of ``delta`` does not stand yet: text between finished steps is said again by a resumed function."""
+        stands, told = self._standing.get(channel, 0), self._retold.get(channel, 0)
+        if told >= stands:
+            return delta
+        self._retold[channel] = told + len(delta)
+        return delta[stands - told :]
+
+    async def step(
+        self, name: str, function: Callable[P, Awaitable[R]] | Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call ``function(*args, **kwargs)`` once, whatever crashes: its result (JSON) is kept.
+
+        A step is its name and its occurrence. Steps that run side by side need different names (`DuplicateStep`).
+        When the arguments differ from those of the kept result, it is made anew. A sync function runs in a thread.
+        """
+
+        async def make() -> tuple[Any, None]:
+            return await _call(function, args, kwargs), None
+
+        value = await self._keep(name, [args, kwargs], make)
+        adapter = adapter_of(resolve_hints(function).get("return", Any))
+        return cast(R, adapter.validate_python(value) if adapter is not None else value)
+
+    async def keep(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
+        """The same for calls that cost tokens; see `backburner.ports.Journal`."""
+        return await self._keep(name, request, make)
+
+    async def transaction(
+        self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """A step that calls the sync ``function(session, …)`` with a SQLAlchemy session on the store's own connection.
+
+        The application's rows, the result of the step and the fence are committed together; once kept, the function is
+        never called again. It runs inside the store's write transaction: keep it short.
+        """
+        scope = _scope.get(self._top)
+        path, occurrence = scope.enter(name)
+        try:
+            key = fingerprint([args, kwargs])
+            kept = self._kept.get((path, occurrence))
+            if kept is not None and kept.key == key:
+                value = kept.value
+            else:
+                await self._flush(list(self._channels))
+                work = _in_session(function, args, kwargs)
+                value = await self._write(Transact(self._execution, path, occurrence, key, work))
+        finally:
+            scope.leave(name)
+        adapter = adapter_of(resolve_hints(function).get("return", Any))
+        plain = decode(value)
+        return cast(R, adapter.validate_python(plain) if adapter is not None else plain)
+
+    @property
+    def llm(self) -> Llm:
+        """The model: every call is a step, streams its text and records its tokens."""
+        if self._llm is None:
+            self._llm = self._make_llm(self)
+        return self._llm
+
+    async def finish(self) -> None:
+        """Everything that was said is on disk. The engine calls this before it settles the job."""
+        await self._flush(list(self._channels))
+
+    async def _keep(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
+        scope = _scope.get(self._top)
+        path, occurrence = scope.enter(name)
+        try:
+            key = fingerprint(request)
+            kept = self._kept.get((path, occurrence))
+            if kept is not None and kept.key == key:
+                self._retold.update(kept.channels)
+                return decode(kept.value)
+            inner = Scope(f"{path}#{occurrence}/", again=scope.again or kept is not None)
+            token = _scope.set(inner)
+            try:
+                value, usage = await make()
+            finally:
+                _scope.reset(token)
+            text = encode(value, f"the result of step {name!r}")
+            channels = sorted(inner.channels)
+            await self._flush(channels)
+            step = KeptStep(path, occurrence, key, text)
+            await self._write(KeepStep(self._execution, step, tuple(channels), usage, again=kept is not None))
+            scope.channels |= inner.channels
+            return decode(text)
+        finally:
+            scope.leave(name)
+
+    async def _flush(self, channels: list[str]) -> None:
+        for channel in channels:
+            await self._channels[channel].settle()
+
+    async def _write(self, operation: Operation[R]) -> R:
+        """A store that cannot be written just now is waited for: what was paid for is not given up."""
+        while True:
+            try:
+                return await self._store.write(operation)
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_BACK_OFF)
+
+
+class Scope:
+    """The steps that are called from one place: the function itself, or the inside of another step."""
+
+    __slots__ = ("_counts", "_prefix", "_under_way", "again", "channels")
+
+    def __init__(self, prefix: str, again: bool = False) -> None:
+        self._prefix = prefix
+        self.again = again
+        self._counts: dict[str, int] = {}
+        self._under_way: set[str] = set()
+        self.channels: set[str] = set()
+
+    def enter(self, name: str) -> tuple[str, int]:
+        if name in self._under_way:
+            raise DuplicateStep(
+                f"two steps named {name!r} run side by side; give each a name of its own, so that a resume finds its "
+                "result"
+            )
+        path = self._prefix + name
+        if len(path) > 255:
+            raise DuplicateStep(f"the step's name {path[:40]!r}… is longer than 255 characters: shorten it")
+        self._under_way.add(name)
+        occurrence = self._counts.get(name, 0)
+        self._counts[name] = occurrence + 1
+        return path, occurrence
+
+    def leave(self, name: str) -> None:
+        self._under_way.discard(name)
+
+
+class Channel:
+    """A stream of text on its way to disk: written at once while nothing is under way, else gathered."""
+
+    def __init__(self, store: Store, execution: Execution, name: str) -> None:
+        self._store = store
+        self._execution = execution
+        self._name = name
+        self._gathered: list[str] = []
+        self._size = 0
+        self._under_way: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def write(self, delta: str) -> None:
+        self._raise()
+        self._gathered.append(delta)
+        self._size += len(delta)
+        if self._under_way is None:
+            self._send()
+        if self._size > MOST_GATHERED:
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until all of it is on disk."""
+        await self._idle.wait()
+        self._raise()
+
+    def _send(self) -> None:
+        delta = "".join(self._gathered)
+        self._gathered.clear()
+        self._size = 0
+        self._idle.clear()
+        self._under_way = self._store.write(AppendText(self._execution, self._name, delta))
+        self._under_way.add_done_callback(lambda future: self._sent(future, delta))
+
+    def _sent(self, future: asyncio.Future[None], delta: str) -> None:
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if isinstance(error, StoreUnavailable):
+            self._gathered.insert(0, delta)
+            asyncio.get_running_loop().call_later(STORE_BACK_OFF, self._send)
+            return
+        self._under_way = None
+        self._error = self._error or error
+        if self._gathered and self._error is None:
+            self._send()
+        else:
+            self._idle.set()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+class SyncRun:
+    """The same for a function that runs in a thread. Its methods raise `JobCancelled` once the job is cancelled."""
+
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self._run = run
+        self._loop = loop
+        self._interrupted = threading.Event()
+        self.job_id, self.task, self.owner = run.job_id, run.task, run.owner
+        self.attempt, self.tries = run.attempt, run.tries
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants this execution to end; ask it in long loops."""
+        return self._interrupted.is_set()
+
+    def progress(self, percent: float, message: str = "") -> None:
+        self._wait(self._run.progress(percent, message))
+
+    def text(self, delta: str, *, channel: str = "main") -> None:
+        self._wait(self._run.text(delta, channel=channel))
+
+    def step(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._wait(self._run.step(name, function, *args, **kwargs))
+
+    def transaction(
+        self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return self._wait(self._run.transaction(name, function, *args, **kwargs))
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def _wait(self, awaitable: Any) -> Any:
+        if self._interrupted.is_set():
+            awaitable.close()
+            raise JobCancelled("the job was cancelled")
+        context = contextvars.copy_context()
+        done: Future[Any] = Future()
+
+        def begin() -> None:
+            task = self._loop.create_task(awaitable, context=context)
+            task.add_done_callback(lambda finished: _hand_over(finished, done))
+
+        self._loop.call_soon_threadsafe(begin)
+        return done.result()
+
+
+def _hand_over(task: asyncio.Task[Any], done: Future[Any]) -> None:
+    if task.cancelled():
+        done.set_exception(JobCancelled("the job was cancelled"))
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
+
+
+def _in_session(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Any], str]:
+    def work(session: Any) -> str:
+        return encode(function(session, *args, **kwargs), "a transaction's result")
+
+    return work
+
+
+async def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    result = await asyncio.to_thread(function, *args, **kwargs)
+    return await result if inspect.isawaitable(result) else result

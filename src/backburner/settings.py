@@ -1,0 +1,44 @@
+"""Settings, from the environment (`BACKBURNER_…`) and the file `.env` of the working folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .domain.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="BACKBURNER_", env_file=".env", extra="ignore")
+
+    database_url: str = "sqlite:///backburner.db"
+    """Where everything that must survive lives: ``sqlite:///file``."""
+    auth: Literal["off"] = "off"
+    """``off``: one local user, from this machine only."""
+    concurrency: int = Field(100, ge=1, le=10_000)
+    """Jobs that one worker runs at once."""
+    lease: float = Field(30.0, ge=1)
+    """How long a worker that has gone silent keeps its jobs."""
+    poll: float = Field(5.0, gt=0)
+    """How often an idle worker looks although nobody rang."""
+    grace: float = Field(10.0, ge=0)
+    """How long a stopping worker lets its jobs run before it gives them back."""
+    embedded_worker: bool = True
+    """Whether a web application runs a worker beside itself (`lifespan`)."""
+    model: str = ""
+    """The model that `run.llm` calls; the endpoint is `OPENAI_BASE_URL` with `OPENAI_API_KEY`."""
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Raises `ConfigurationError` naming each setting that makes no sense."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as error:
+        lines = [f"BACKBURNER_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from None

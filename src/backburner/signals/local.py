@@ -1,0 +1,138 @@
+"""The doorbell of one machine: a Unix datagram socket a process, in a short runtime folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import select
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..ports import Hint
+
+log = logging.getLogger("backburner.signals")
+
+WORK, EVENTS, CANCEL, STOP = 1, 2, 4, 128
+NET_INTERVAL = 0.1
+
+
+class Doorbell:
+    """Rings every process that shares a place (a database file).
+
+    ``changed`` is the net behind the bell: called every 100 ms, it says whether the store was written by another
+    process since it was last asked, so that a hint that got lost costs a tenth of a second.
+    """
+
+    def __init__(self, place: str, changed: Callable[[], bool]) -> None:
+        self._folder = runtime_folder(place)
+        self._changed = changed
+        self._listeners: tuple[Callable[[Hint], None], ...] = ()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._path = self._folder / f"{os.getpid()}-{secrets.token_hex(3)}"
+        self._socket = self._bind()
+        self._neighbours: list[str] = []
+        self._seen_change = -1
+        self._thread: threading.Thread | None = None
+
+    def _bind(self) -> socket.socket:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        bell.setblocking(False)
+        bell.bind(str(self._path))
+        return bell
+
+    def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._listen, name="backburner-doorbell", daemon=True)
+                self._thread.start()
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+        return unsubscribe
+
+    def ring(self, hint: Hint) -> None:
+        self._tell(hint)
+        message = bytes([WORK * hint.work | EVENTS * hint.events | CANCEL * hint.cancel])
+        for neighbour in self._find_neighbours():
+            try:
+                self._socket.sendto(message, neighbour)
+            except BlockingIOError:
+                pass  # its queue is full of hints that it has not looked at yet
+            except (ConnectionRefusedError, FileNotFoundError):
+                with contextlib.suppress(OSError):
+                    os.unlink(neighbour)
+            except OSError:
+                log.debug("the doorbell of %s cannot be rung", neighbour, exc_info=True)
+
+    def _find_neighbours(self) -> list[str]:
+        try:
+            change = os.stat(self._folder).st_mtime_ns
+            if change != self._seen_change:
+                mine = self._path.name
+                self._neighbours = [f"{self._folder}/{name}" for name in os.listdir(self._folder) if name != mine]
+                # A folder changed within the clock's tick may change again without a new time stamp.
+                self._seen_change = change if time.time_ns() - change > 50_000_000 else -1
+        except OSError:
+            log.debug("the doorbell's folder cannot be read", exc_info=True)
+        return self._neighbours
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        while not self._closed:
+            if poll.poll(NET_INTERVAL * 1000):
+                hint = self._drain()
+            elif self._closed:
+                return
+            elif self._changed():
+                hint = Hint(work=True, events=True, cancel=True)
+            else:
+                continue
+            if hint:
+                self._tell(hint)
+
+    def _drain(self) -> Hint:
+        bits = 0
+        with contextlib.suppress(OSError):
+            while not bits & STOP:
+                bits |= self._socket.recv(1)[0]
+        return Hint(bool(bits & WORK), bool(bits & EVENTS), bool(bits & CANCEL))
+
+    def _tell(self, hint: Hint) -> None:
+        for listener in self._listeners:
+            try:
+                listener(hint)
+            except Exception:
+                log.exception("a listener of the doorbell failed")
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._socket.sendto(bytes([STOP]), str(self._path))
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=2)
+        self._socket.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+
+def runtime_folder(place: str) -> Path:
+    """A folder whose path is short enough for a socket's name (108 bytes on Linux, unix(7))."""
+    name = hashlib.sha256(os.path.realpath(place).encode()).hexdigest()[:16]
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and len(runtime) < 50 and os.access(runtime, os.W_OK):
+        return Path(runtime, "backburner", name)
+    base = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
+    return Path(base, f"backburner-{os.getuid()}", name)

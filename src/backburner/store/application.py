@@ -1,0 +1,112 @@
+"""The application's own transactions on the same database file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event, insert
+from sqlalchemy import create_engine as sqlalchemy_engine
+from sqlalchemy.pool import QueuePool
+
+from ..domain.errors import ConfigurationError
+from ..domain.job import NewJob
+from ..ports import Hint
+from . import tables
+from .connection import Connection
+from .session import Borrowed
+from .sqlite import SQLite, pause_for_others
+from .submitting import insert_jobs
+from .turn import Turn
+
+if TYPE_CHECKING:
+    import sqlalchemy
+    from sqlalchemy.orm import Session
+
+
+def create_engine(database: SQLite, read_only: bool) -> Engine:
+    """An engine whose transactions are whole turns: begun at once as writers, given back when they end."""
+    if read_only:
+        return sqlalchemy_engine("sqlite://", creator=database.open_reader, poolclass=QueuePool)
+
+    def connect() -> TurnConnection:
+        connection: TurnConnection = database.open_writer(TurnConnection, checkpoint=False)
+        connection.turn = database.turn()
+        return connection
+
+    engine = sqlalchemy_engine("sqlite://", creator=connect, poolclass=QueuePool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sqlalchemy.Connection) -> None:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, TurnConnection)
+        raw.begin()
+
+    return engine
+
+
+class TurnConnection(sqlite3.Connection):
+    """A connection whose transactions take the turn."""
+
+    turn: Turn
+
+    def begin(self) -> None:
+        self.turn.take()
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self.turn.give_back()
+            raise
+
+    def commit(self) -> None:
+        held = self.in_transaction
+        super().commit()
+        if held:
+            self.turn.give_back()
+            pause_for_others(self.turn)
+
+    def rollback(self) -> None:
+        super().rollback()
+        self.turn.give_back()
+
+    def close(self) -> None:
+        super().close()
+        self.turn.close()
+
+
+def insert_through(
+    session: Session | sqlalchemy.Connection, job: NewJob, database: SQLite, ring: Callable[[Hint], None]
+) -> int:
+    """Insert a job on somebody else's connection; answers its time of creation.
+
+    Its first event is written by the next writer that sees it: an owner's stream must not be held by a transaction
+    of unknown length.
+    """
+    connection = session.connection() if hasattr(session, "connection") and callable(session.connection) else session
+    raw = _same_database(connection, database)
+    now = database.now(raw)
+    insert_jobs(Connection(raw, database.dialect), [job], now, seq=0)
+    connection.execute(insert(tables.unannounced).values(job_id=job.id))
+    if connection is not session:
+        event.listen(session, "after_commit", lambda _: ring(Hint(work=True, events=True)), once=True)
+    return now
+
+
+def _same_database(connection: Any, database: SQLite) -> Any:
+    raw = connection.connection.dbapi_connection
+    if isinstance(raw, Borrowed):
+        return raw
+    if not isinstance(raw, sqlite3.Connection):
+        raise ConfigurationError(
+            f"submit_in needs a connection of the standard sqlite3 module, this one is {type(raw).__module__}: two "
+            "SQLite libraries in one process ignore each other's locks. Use bb.create_engine()."
+        )
+    file = raw.execute("PRAGMA database_list").fetchone()[2]
+    if os.path.realpath(file) != database.path:
+        raise ConfigurationError(
+            f"submit_in was given a session on {file or 'an in-memory database'}, the jobs are in {database.path}: "
+            "use one database for both, or submit() after the commit."
+        )
+    return raw

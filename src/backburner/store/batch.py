@@ -1,0 +1,111 @@
+"""One transaction in the making: its clock, the events it has to log, the hints it owes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, insert, update
+
+from ..domain import events
+from ..domain.json import encode
+from ..domain.notifications import Notice
+from ..ports import Hint
+from . import tables
+from .connection import Connection, Statement
+
+
+class Batch:
+    """Operations write through a batch; `flush` logs what they emitted, last thing before the commit.
+
+    ``careful`` is set when the operations of a failed batch are replayed one at a time: one of them may already be
+    on disk.
+    """
+
+    def __init__(self, connection: Connection, now: int, careful: bool = False) -> None:
+        self.connection = connection
+        self.now = now
+        self.careful = careful
+        self.work = False
+        self.cancel = False
+        self._events: list[dict[str, Any]] = []
+
+    def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
+        """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""
+        self._events.append(
+            {
+                "job_id": job,
+                "seq": seq,
+                "owner": owner,
+                "position": None,
+                "kind": kind,
+                "at": self.now,
+                "data": data,
+            }
+        )
+
+    def notify(self, job: str, seq: int, owner: str, kind: str, notice: Notice) -> None:
+        """Put a notification into the inbox and log it, in the transaction of the event that causes it."""
+        row = self.connection.one(
+            INSERT_NOTIFICATION,
+            owner=owner,
+            job_id=job,
+            kind=kind,
+            title=notice.title,
+            message=notice.message,
+            data=encode(notice.data, "a notification's data"),
+            created_at=self.now,
+        )
+        assert row is not None
+        data = {
+            "id": row[0],
+            "kind": kind,
+            "title": notice.title,
+            "message": notice.message,
+            "data": notice.data,
+        }
+        self.emit(job, seq, owner, events.NOTIFICATION, encode(data))
+
+    def flush(self) -> None:
+        if not self._events:
+            return
+        owners: dict[str, list[dict[str, Any]]] = {}
+        for event in self._events:
+            if event["owner"] is not None:
+                owners.setdefault(event["owner"], []).append(event)
+        for owner in sorted(owners):
+            theirs = owners[owner]
+            first = self._advance(owner, len(theirs)) - len(theirs) + 1
+            for position, event in enumerate(theirs, first):
+                event["position"] = position
+        self.connection.many(INSERT_EVENT, self._events)
+
+    def _advance(self, owner: str, count: int) -> int:
+        row = self.connection.one(ADVANCE_STREAM, owner_=owner, count=count)
+        if row is not None:
+            return int(row[0])
+        self.connection.run(INSERT_STREAM, owner=owner, position=count)
+        return count
+
+    @property
+    def hint(self) -> Hint:
+        return Hint(work=self.work, events=bool(self._events), cancel=self.cancel)
+
+
+def insert_all(table: Any, *names: str) -> Any:
+    """An insert of the named columns, each from a parameter of the same name."""
+    return insert(table).values({name: bindparam(name) for name in names})
+
+
+INSERT_EVENT = Statement(insert_all(tables.events, "job_id", "seq", "owner", "position", "kind", "at", "data"))
+INSERT_NOTIFICATION = Statement(
+    insert_all(tables.notifications, "owner", "job_id", "kind", "title", "message", "data", "created_at").returning(
+        tables.notifications.c.id
+    )
+)
+INSERT_STREAM = Statement(insert_all(tables.streams, "owner", "position"))
+ADVANCE_STREAM = Statement(
+    update(tables.streams)
+    .where(tables.streams.c.owner == bindparam("owner_"))
+    .values(position=tables.streams.c.position + bindparam("count"))
+    .returning(tables.streams.c.position)
+)

@@ -1,0 +1,257 @@
+"""Questions to the store. Each is one snapshot: its statements run in one read transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, null, select
+
+from ..domain.events import RESET, TEXT, Event, apply_text
+from ..domain.job import JobError, JobRecord, Status
+from ..domain.json import decode
+from ..domain.notifications import Notification
+from ..domain.operations import (
+    CancelRequests,
+    CountUnread,
+    GetJob,
+    GetResult,
+    JobEvents,
+    JobSnapshot,
+    ListJobs,
+    ListNotifications,
+    ListWorkers,
+    OwnerEvents,
+    OwnerSnapshot,
+    OwnerView,
+    Snapshot,
+    Tails,
+    WorkerRecord,
+)
+from . import tables
+from .connection import Connection, Family, Row, Statement
+
+jobs, leases, scheduled, events, inbox = (
+    tables.jobs,
+    tables.leases,
+    tables.scheduled,
+    tables.events,
+    tables.notifications,
+)
+
+
+def get_job(connection: Connection, query: GetJob) -> JobRecord | None:
+    row = connection.one(READ_JOB, job=query.job)
+    if row is None or (query.owner is not None and row[5] != query.owner):
+        return None
+    return _job(row)
+
+
+def get_result(connection: Connection, query: GetResult) -> str | None:
+    row = connection.one(READ_RESULT, job=query.job)
+    return None if row is None else str(row[0])
+
+
+def list_jobs(connection: Connection, query: ListJobs) -> tuple[JobRecord, ...]:
+    given = {
+        "owner": query.owner,
+        "status": query.status.value if query.status else None,
+        "task": query.task,
+        "queue": query.queue,
+        "since": query.since,
+        "before": query.before,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    rows = connection.all(_listing(tuple(given)), count=query.limit, **given)
+    return tuple(_job(row) for row in rows)
+
+
+def job_events(connection: Connection, query: JobEvents) -> tuple[Event, ...]:
+    rows = connection.all(READ_JOB_EVENTS, job=query.job, after=query.after, count=query.limit)
+    return tuple(_event(row) for row in rows)
+
+
+def owner_events(connection: Connection, query: OwnerEvents) -> tuple[Event, ...]:
+    rows = connection.all(READ_OWNER_EVENTS, owner=query.owner, after=query.after, count=query.limit)
+    return tuple(_event(row) for row in rows)
+
+
+def tails(connection: Connection, query: Tails) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    return (
+        dict(connection.among(READ_JOB_TAILS, query.jobs)),
+        dict(connection.among(READ_OWNER_TAILS, query.owners)),
+    )
+
+
+def job_snapshot(connection: Connection, query: JobSnapshot) -> Snapshot | None:
+    job = get_job(connection, GetJob(query.job, query.owner))
+    return None if job is None else Snapshot(job, _texts(connection, job.id))
+
+
+def owner_snapshot(connection: Connection, query: OwnerSnapshot) -> OwnerView:
+    row = connection.one(READ_POSITION, owner=query.owner)
+    live = [
+        _job(row)
+        for status in (Status.RUNNING, Status.PENDING)
+        for row in connection.all(
+            _listing(("owner", "status")), owner=query.owner, status=status.value, count=query.recent
+        )
+    ]
+    seen = {job.id for job in live}
+    recent = list_jobs(connection, ListJobs(owner=query.owner, limit=query.recent))
+    every = live + [job for job in recent if job.id not in seen]
+    every.sort(key=lambda job: job.id, reverse=True)
+    shown = tuple(Snapshot(job, {} if job.status.finished else _texts(connection, job.id)) for job in every)
+    return OwnerView(row[0] if row else 0, shown, count_unread(connection, CountUnread(query.owner)))
+
+
+def list_notifications(connection: Connection, query: ListNotifications) -> tuple[Notification, ...]:
+    before = query.before if query.before is not None else 2**62
+    statement = READ_UNREAD if query.unread_only else READ_INBOX
+    rows = connection.all(statement, owner=query.owner, before=before, count=query.limit)
+    return tuple(
+        Notification(number, owner, job, kind, title, message, decode(data), created_at, read_at)
+        for number, owner, job, kind, title, message, data, created_at, read_at in rows
+    )
+
+
+def count_unread(connection: Connection, query: CountUnread) -> int:
+    row = connection.one(UNREAD, owner=query.owner)
+    return int(row[0]) if row else 0
+
+
+def cancel_requests(connection: Connection, query: CancelRequests) -> tuple[str, ...]:
+    return tuple(row[0] for row in connection.all(READ_CANCELS, worker=query.worker))
+
+
+def list_workers(connection: Connection, query: ListWorkers) -> tuple[WorkerRecord, ...]:
+    return tuple(
+        WorkerRecord(number, host, pid, tuple(decode(tasks)), started_at, expires_at, running)
+        for number, host, pid, tasks, started_at, expires_at, running in connection.all(READ_WORKERS)
+    )
+
+
+def _texts(connection: Connection, job: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for row in connection.all(READ_TEXT_EVENTS, job=job):
+        apply_text(texts, _event(row))
+    return texts
+
+
+def _event(row: Row) -> Event:
+    job, seq, position, kind, at, data = row
+    return Event(job, seq, position, kind, at, decode(data))
+
+
+def _job(row: Row) -> JobRecord:
+    (*plain, error, run_at, cancel_requested, args) = row
+    status = Status(plain[3])
+    waiting_for = None
+    if status is Status.PENDING:
+        waiting_for = "time" if run_at is not None else "turn"
+    return JobRecord(
+        *plain[:3],
+        status,
+        waiting_for,
+        *plain[4:],
+        bool(cancel_requested),
+        JobError(**decode(error)) if error else None,
+        run_at,
+        decode(args) if args is not None else None,
+    )
+
+
+PLAIN = (
+    jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.status, jobs.c.priority, jobs.c.owner, jobs.c.attempt,
+    jobs.c.tries, jobs.c.max_tries, jobs.c.rescues, jobs.c.seq, jobs.c.percent, jobs.c.message, jobs.c.created_at,
+    jobs.c.updated_at, jobs.c.started_at, jobs.c.finished_at, jobs.c.input_tokens, jobs.c.output_tokens,
+    jobs.c.error, scheduled.c.run_at, leases.c.cancel_requested,
+)  # fmt: skip
+
+
+def _select_jobs(*more: Any) -> Select[Any]:
+    return select(*PLAIN, *more).select_from(
+        jobs.outerjoin(scheduled, scheduled.c.job_id == jobs.c.id).outerjoin(leases, leases.c.job_id == jobs.c.id)
+    )
+
+
+_listings: dict[tuple[str, ...], Statement] = {}
+
+
+def _listing(filters: tuple[str, ...]) -> Statement:
+    found = _listings.get(filters)
+    if found is None:
+        conditions = {
+            "owner": jobs.c.owner == bindparam("owner"),
+            "status": jobs.c.status == bindparam("status"),
+            "task": jobs.c.task == bindparam("task"),
+            "queue": jobs.c.queue == bindparam("queue"),
+            "since": jobs.c.created_at >= bindparam("since"),
+            "before": jobs.c.id < bindparam("before"),
+        }
+        clause = _select_jobs(null()).where(*(conditions[name] for name in filters))
+        found = Statement(clause.order_by(jobs.c.id.desc()).limit(bindparam("count")))
+        _listings[filters] = found
+    return found
+
+
+READ_JOB = Statement(
+    _select_jobs(tables.job_args.c.body)
+    .join(tables.job_args, tables.job_args.c.job_id == jobs.c.id)
+    .where(jobs.c.id == bindparam("job"))
+)
+READ_RESULT = Statement(select(tables.job_results.c.body).where(tables.job_results.c.job_id == bindparam("job")))
+EVENT = (events.c.job_id, events.c.seq, events.c.position, events.c.kind, events.c.at, events.c.data)
+READ_JOB_EVENTS = Statement(
+    select(*EVENT)
+    .where(events.c.job_id == bindparam("job"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("count"))
+)
+READ_TEXT_EVENTS = Statement(
+    select(*EVENT)
+    .where(events.c.job_id == bindparam("job"), (events.c.kind == TEXT) | (events.c.kind == RESET))
+    .order_by(events.c.seq)
+)
+READ_OWNER_EVENTS = Statement(
+    select(*EVENT)
+    .where(events.c.owner == bindparam("owner"), events.c.position > bindparam("after"))
+    .order_by(events.c.position)
+    .limit(bindparam("count"))
+)
+READ_JOB_TAILS = Family(lambda ids: select(jobs.c.id, jobs.c.seq).where(jobs.c.id.in_(ids)))
+READ_OWNER_TAILS = Family(
+    lambda ids: select(tables.streams.c.owner, tables.streams.c.position).where(tables.streams.c.owner.in_(ids))
+)
+READ_POSITION = Statement(select(tables.streams.c.position).where(tables.streams.c.owner == bindparam("owner")))
+INBOX = (
+    inbox.c.id, inbox.c.owner, inbox.c.job_id, inbox.c.kind, inbox.c.title, inbox.c.message, inbox.c.data,
+    inbox.c.created_at, inbox.c.read_at,
+)  # fmt: skip
+_page = (
+    select(*INBOX)
+    .where(inbox.c.owner == bindparam("owner"), inbox.c.id < bindparam("before"))
+    .order_by(inbox.c.id.desc())
+    .limit(bindparam("count"))
+)
+READ_INBOX = Statement(_page)
+READ_UNREAD = Statement(_page.where(inbox.c.read_at.is_(None)))
+UNREAD = Statement(
+    select(func.count()).select_from(inbox).where(inbox.c.owner == bindparam("owner"), inbox.c.read_at.is_(None))
+)
+READ_CANCELS = Statement(
+    select(leases.c.job_id).where(leases.c.worker_id == bindparam("worker"), leases.c.cancel_requested)
+)
+READ_WORKERS = Statement(
+    select(
+        tables.workers.c.id,
+        tables.workers.c.host,
+        tables.workers.c.pid,
+        tables.workers.c.tasks,
+        tables.workers.c.started_at,
+        tables.workers.c.expires_at,
+        func.count(leases.c.job_id),
+    )
+    .outerjoin(leases, leases.c.worker_id == tables.workers.c.id)
+    .group_by(tables.workers.c.id)
+)

@@ -1,0 +1,206 @@
+"""What a running job writes: progress, text, finished steps, transactions of the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, update
+
+from ..domain import events
+from ..domain.errors import LeaseLost
+from ..domain.job import KeptStep
+from ..domain.json import encode
+from ..domain.operations import AppendText, Execution, KeepStep, Notify, SetProgress, Transact
+from . import tables
+from .batch import Batch, insert_all
+from .connection import Statement
+
+jobs, leases, channels, steps = tables.jobs, tables.leases, tables.channels, tables.steps
+
+
+@dataclass(slots=True)
+class Held:
+    """A running job whose fence has been passed."""
+
+    owner: str | None
+    seq: int
+
+
+def hold(batch: Batch, execution: Execution) -> Held:
+    """Pass the fence. Raises `LeaseLost` when another attempt holds the job, or none."""
+    row = batch.connection.one(READ_HELD, job=execution.job)
+    if row is None or row[0] != execution.attempt:
+        raise LeaseLost(f"job {execution.job} is no longer at attempt {execution.attempt}")
+    return Held(row[1], row[2])
+
+
+def set_progress(batch: Batch, operation: SetProgress) -> None:
+    job, percent, message = operation.execution.job, operation.percent, operation.message
+    held = hold(batch, operation.execution)
+    if operation.notice is not None and held.owner is not None:
+        held.seq += 1
+        batch.notify(job, held.seq, held.owner, "progress", operation.notice)
+    held.seq += 1
+    batch.emit(job, held.seq, held.owner, events.PROGRESS, encode({"percent": percent, "message": message}))
+    batch.connection.run(SET_PROGRESS, job=job, seq_=held.seq, percent=percent, message=message, updated_at=batch.now)
+
+
+def notify(batch: Batch, operation: Notify) -> None:
+    job = operation.execution.job
+    held = hold(batch, operation.execution)
+    if held.owner is not None:
+        batch.notify(job, held.seq + 1, held.owner, operation.kind, operation.notice)
+        batch.connection.run(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
+
+
+def append_text(batch: Batch, operation: AppendText) -> None:
+    job, channel = operation.execution.job, operation.channel
+    held = hold(batch, operation.execution)
+    grown = len(operation.delta)
+    row = batch.connection.one(GROW_CHANNEL, job=job, channel=channel, grown=grown)
+    if row is None:
+        batch.connection.run(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0)
+    offset = 0 if row is None else row[0] - grown
+    batch.emit(
+        job,
+        held.seq + 1,
+        held.owner,
+        events.TEXT,
+        encode(
+            {
+                "channel": channel,
+                "attempt": operation.execution.attempt,
+                "offset": offset,
+                "delta": operation.delta,
+            }
+        ),
+    )
+    batch.connection.run(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
+
+
+def keep_step(batch: Batch, operation: KeepStep) -> None:
+    held = hold(batch, operation.execution)
+    job, step, usage = operation.execution.job, operation.step, operation.usage
+    ends = {}
+    for channel in operation.channels:
+        row = batch.connection.one(KEEP_CHANNEL, job=job, channel=channel)
+        if row is not None:
+            ends[channel] = row[0]
+    _replace_step(batch, operation.execution, step, ends)
+    data: dict[str, Any] = {
+        "name": step.name,
+        "occurrence": step.occurrence,
+        "attempt": operation.execution.attempt,
+    }
+    if usage is not None:
+        data["usage"] = {
+            "model": usage.model,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+        batch.connection.run(SPEND, job=job, input_tokens_=usage.input_tokens, output_tokens_=usage.output_tokens)
+    if operation.again:
+        data["again"] = True
+    _log_step(batch, operation.execution, held, data)
+
+
+def transact(batch: Batch, operation: Transact, session: Any) -> str:
+    """``session`` is bound to the batch's own connection; whatever it wrote is committed with the step."""
+    held = hold(batch, operation.execution)
+    row = batch.connection.one(
+        READ_STEP, job=operation.execution.job, name=operation.name, occurrence=operation.occurrence
+    )
+    if row is not None and row[0] == operation.key:
+        return str(row[1])
+    value = operation.work(session)
+    # The application may have inserted a job through the session: it counts as announced work.
+    batch.work = True
+    step = KeptStep(operation.name, operation.occurrence, operation.key, value)
+    _replace_step(batch, operation.execution, step, {})
+    held = hold(batch, operation.execution)
+    data = {
+        "name": operation.name,
+        "occurrence": operation.occurrence,
+        "attempt": operation.execution.attempt,
+    }
+    _log_step(batch, operation.execution, held, data)
+    return value
+
+
+def _replace_step(batch: Batch, execution: Execution, step: KeptStep, ends: dict[str, int]) -> None:
+    batch.connection.run(DELETE_STEP, job=execution.job, name=step.name, occurrence=step.occurrence)
+    batch.connection.run(
+        INSERT_STEP,
+        job_id=execution.job,
+        name=step.name,
+        occurrence=step.occurrence,
+        key=step.key,
+        value=step.value,
+        channels=encode(ends) if ends else None,
+        attempt=execution.attempt,
+        finished_at=batch.now,
+    )
+
+
+def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, Any]) -> None:
+    batch.emit(execution.job, held.seq + 1, held.owner, events.STEP, encode(data))
+    batch.connection.run(ADVANCE, job=execution.job, seq_=held.seq + 1, updated_at=batch.now)
+
+
+READ_HELD = Statement(
+    select(leases.c.attempt, jobs.c.owner, jobs.c.seq)
+    .join(jobs, jobs.c.id == leases.c.job_id)
+    .where(leases.c.job_id == bindparam("job"))
+)
+SET_PROGRESS = Statement(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        seq=bindparam("seq_"),
+        percent=bindparam("percent"),
+        message=bindparam("message"),
+        updated_at=bindparam("updated_at"),
+    )
+)
+ADVANCE = Statement(
+    update(jobs).where(jobs.c.id == bindparam("job")).values(seq=bindparam("seq_"), updated_at=bindparam("updated_at"))
+)
+GROW_CHANNEL = Statement(
+    update(channels)
+    .where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
+    .values(length=channels.c.length + bindparam("grown"))
+    .returning(channels.c.length)
+)
+INSERT_CHANNEL = Statement(insert_all(channels, "job_id", "name", "length", "kept"))
+KEEP_CHANNEL = Statement(
+    update(channels)
+    .where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
+    .values(kept=channels.c.length)
+    .returning(channels.c.length)
+)
+SPEND = Statement(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        input_tokens=jobs.c.input_tokens + bindparam("input_tokens_"),
+        output_tokens=jobs.c.output_tokens + bindparam("output_tokens_"),
+    )
+)
+READ_STEP = Statement(
+    select(steps.c.key, steps.c.value).where(
+        steps.c.job_id == bindparam("job"),
+        steps.c.name == bindparam("name"),
+        steps.c.occurrence == bindparam("occurrence"),
+    )
+)
+DELETE_STEP = Statement(
+    delete(steps).where(
+        steps.c.job_id == bindparam("job"),
+        steps.c.name == bindparam("name"),
+        steps.c.occurrence == bindparam("occurrence"),
+    )
+)
+INSERT_STEP = Statement(
+    insert_all(steps, "job_id", "name", "occurrence", "key", "value", "channels", "attempt", "finished_at")
+)

@@ -1,0 +1,160 @@
+"""What is SQLite's own: how it is opened, who may write when, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Dialect
+from sqlalchemy.dialects.sqlite import pysqlite
+
+from ..domain.errors import BackburnerError, ConfigurationError, StoreUnavailable
+from .turn import PAUSE, Turn
+
+CHECKPOINT_PAGES = 1024  # 4 MB of 4 KiB pages
+
+
+class SQLite:
+    """A database file and the folder of locks beside it."""
+
+    def __init__(self, path: str) -> None:
+        if path in ("", ":memory:"):
+            raise ConfigurationError(
+                "an in-memory SQLite database cannot be shared by threads and processes: give a file, sqlite:///jobs.db"
+            )
+        self.path = os.path.realpath(path)
+        self.locks = Path(f"{self.path}.locks")
+        self.dialect: Dialect = pysqlite.dialect(paramstyle="qmark")
+
+    def prepare(self) -> None:
+        """Make the folders. Raises `StoreUnavailable`."""
+        if not os.path.isdir(os.path.dirname(self.path)):
+            raise ConfigurationError(f"the folder of the database {self.path} does not exist: create it first")
+        try:
+            self.locks.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"the database {self.path} cannot be used: {error.strerror}") from None
+
+    def turn(self) -> Turn:
+        try:
+            return Turn(self.locks)
+        except OSError as error:
+            raise StoreUnavailable(f"the locks beside {self.path} cannot be opened: {error.strerror}") from None
+
+    def open_writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection, checkpoint: bool = True) -> Any:
+        """A connection that is fully durable: every commit is on disk when it returns."""
+        connection = self._open(factory)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES if checkpoint else 0}")
+        return connection
+
+    def open_reader(self) -> Any:
+        connection = self._open()
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def _open(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Any:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=5,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            factory=factory,
+        )
+        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+    def now(self, connection: Any) -> int:
+        """The database's clock is this machine's: SQLite never leaves it. Microseconds since the epoch."""
+        return time.time_ns() // 1000
+
+    def begin(self, connection: Any) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+
+    @contextlib.contextmanager
+    def snapshot(self, connection: Any) -> Iterator[None]:
+        """Several reads of one moment."""
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+    def watch(self) -> Callable[[], bool]:
+        """Whether anybody else wrote since it was last asked (`PRAGMA data_version`)."""
+        connection: Any = None
+        seen: int | None = None
+
+        def changed() -> bool:
+            nonlocal connection, seen
+            try:
+                if connection is None:
+                    connection = self.open_reader()
+                version = connection.execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error:
+                return True
+            before, seen = seen, version
+            return before is not None and before != version
+
+        return changed
+
+    def lock_worker(self, worker: str) -> Callable[[], None]:
+        path = self.locks / f"worker-{worker}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+        def give_back() -> None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            os.close(descriptor)
+
+        return give_back
+
+    def is_dead(self, worker: str) -> bool:
+        """A worker whose lock is free has died, however it died: the kernel gave the lock back."""
+        path = self.locks / f"worker-{worker}"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return True
+
+    def translate(self, error: BaseException) -> BaseException:
+        """The driver's error in backburner's words, or itself where it is a mistake of ours."""
+        if isinstance(error, BackburnerError) or not isinstance(error, sqlite3.Error | OSError):
+            return error
+        text = str(error)
+        if "disk is full" in text or "disk I/O error" in text or getattr(error, "errno", 0) == 28:
+            return StoreUnavailable(f"the disk of {self.path} is full or broken ({text}): make room there")
+        if "readonly" in text:
+            return StoreUnavailable(f"{self.path} is read-only: give this user the right to write it")
+        if "locked" in text or "busy" in text:
+            return StoreUnavailable(f"{self.path} is locked by another program: end its transaction")
+        if "unable to open" in text:
+            return StoreUnavailable(f"{self.path} cannot be opened: check the path and the rights on its folder")
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
+            return error
+        return StoreUnavailable(f"{self.path} cannot be used: {text}")
+
+
+def pause_for_others(turn: Turn) -> None:
+    """Let somebody who waits for the turn have it; costs nothing while nobody does."""
+    if turn.somebody_waits():
+        time.sleep(PAUSE)

@@ -1,0 +1,199 @@
+"""The schema. Which row exists is the state of the line: `ready`, `scheduled` and `leases` stand beside `jobs`.
+The prefix keeps them apart from the tables of the application that shares the database.
+
+Times are microseconds since the epoch, UTC. Ids are UUIDs of version 7, so that they sort by age.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+HEAD = "0001"
+"""The migration that this version of the code needs."""
+
+VERSION_TABLE = "backburner_version"
+
+metadata = MetaData()
+
+ID = String(36)
+NAME = String(255)
+
+jobs = Table(
+    "bb_jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("task", NAME, nullable=False),
+    Column("queue", NAME, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("owner", NAME),
+    Column("attempt", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("max_tries", Integer, nullable=False),
+    Column("rescues", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("percent", Float, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("error", Text),
+    Index("ix_bb_jobs_owner", "owner", "id"),
+)
+
+job_args = Table(
+    "bb_job_args",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+job_results = Table(
+    "bb_job_results",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+# The line: a row here and the job may be claimed. `rank` is the priority negated, so that the claim's order is
+# the index's order.
+ready = Table(
+    "bb_ready",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("job_id", ID, primary_key=True),
+    Index("ix_bb_ready_job", "job_id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+scheduled = Table(
+    "bb_scheduled",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("run_at", BigInteger, nullable=False),
+    Index("ix_bb_scheduled_run_at", "run_at"),
+    sqlite_with_rowid=False,
+)
+
+# A row here and the job is running; its attempt is the fence.
+leases = Table(
+    "bb_leases",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", ID, nullable=False),
+    Column("task", NAME, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Index("ix_bb_leases_task", "task"),
+    Index("ix_bb_leases_worker", "worker_id"),
+    sqlite_with_rowid=False,
+)
+
+# The lease of all of a worker's jobs is one row, so that renewing it is one statement.
+workers = Table(
+    "bb_workers",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("host", NAME, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("tasks", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+steps = Table(
+    "bb_steps",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("occurrence", Integer, primary_key=True),
+    Column("key", String(32), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("channels", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# `length` code points are written, the first `kept` of them stand whatever happens to the attempt.
+channels = Table(
+    "bb_channels",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("length", Integer, nullable=False),
+    Column("kept", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "bb_events",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("owner", NAME),
+    Column("position", BigInteger),
+    Column("kind", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Index(
+        "ix_bb_events_owner",
+        "owner",
+        "position",
+        unique=True,
+        sqlite_where=Column("owner").is_not(None),
+        postgresql_where=Column("owner").is_not(None),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Where an owner's stream ends. Updated last in a transaction and in the order of owners, so that positions are
+# free of gaps and in the order of commits.
+streams = Table(
+    "bb_streams",
+    metadata,
+    Column("owner", NAME, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Jobs that an application's own transaction inserted and whose first event is still to be written.
+unannounced = Table(
+    "bb_unannounced",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+notifications = Table(
+    "bb_notifications",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("owner", NAME, nullable=False),
+    Column("job_id", ID),
+    Column("kind", String(32), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("read_at", BigInteger),
+    Index("ix_bb_notifications_owner", "owner", "id"),
+    Index("ix_bb_notifications_job", "job_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,234 @@
+"""Group commit: one thread takes all operations that wait, runs them in one transaction, and then answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ..domain.errors import BackburnerError, StoreUnavailable
+from ..domain.operations import Operation
+from ..ports import Hint
+from .batch import Batch
+from .connection import Connection
+from .handlers import MANY, ONE
+from .running import transact
+from .session import borrowed_session
+from .sqlite import SQLite, pause_for_others
+
+log = logging.getLogger("backburner.store")
+
+T = TypeVar("T")
+WIDEST_BATCH = 50
+LONGEST_BATCH = 0.003
+
+Answer = Callable[[Any, BaseException | None], None]
+
+
+class Writer:
+    """The store's only writing thread in this process.
+
+    ``on_commit`` is called on that thread with the hint that a commit owes to everyone else.
+    """
+
+    def __init__(self, database: SQLite, on_commit: Callable[[Hint], None]) -> None:
+        self._database = database
+        self._on_commit = on_commit
+        self._urgent: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._bell = threading.Event()
+        self._asleep = False
+        self._closing = False
+        self._connection: Connection | None = None
+        self._turn: Any = None
+        self._thread = threading.Thread(target=self._run, name="backburner-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """For event loops: the future belongs to the running loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(_Waiting(operation, future, loop))
+        return future
+
+    def write_sync(self, operation: Operation[T]) -> T:
+        future: Future[T] = Future()
+        self._put(_Waiting(operation, future, None))
+        return future.result()
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._closing = True
+        self._bell.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=10)
+
+    def _put(self, waiting: _Waiting) -> None:
+        if self._closing:
+            raise StoreUnavailable("this Backburner has been closed", retry_after=0)
+        (self._urgent if waiting.operation.urgent else self._waiting).append(waiting)
+        if self._asleep:
+            self._bell.set()
+
+    def _run(self) -> None:
+        while True:
+            waiting = self._take()
+            if waiting:
+                self._commit(waiting)
+                continue
+            if self._closing:
+                break
+            self._asleep = True
+            if not self._urgent and not self._waiting:
+                self._bell.wait()
+            self._asleep = False
+            self._bell.clear()
+        if self._connection is not None:
+            self._connection.raw.close()
+            self._turn.close()
+
+    def _take(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        for queue in (self._urgent, self._waiting):
+            while queue and len(taken) < WIDEST_BATCH:
+                if queue[0].operation.alone:
+                    if not taken:
+                        taken.append(queue.popleft())
+                    return taken
+                taken.append(queue.popleft())
+        return taken
+
+    def _commit(self, taken: list[_Waiting]) -> None:
+        """One transaction; if it fails, each operation again in one of its own, so that a bad one harms no other."""
+        try:
+            answers, hint, rest = self._transaction(taken, careful=False)
+        except BaseException as error:
+            if len(taken) == 1 or isinstance(error, StoreUnavailable):
+                _answer([(each, None, error) for each in taken])
+                return
+            for each in taken:
+                try:
+                    answers, hint, _ = self._transaction([each], careful=True)
+                except BaseException as its_own:
+                    _answer([(each, None, its_own)])
+                else:
+                    _answer(answers)
+                    self._tell(hint)
+            return
+        if rest:
+            self._waiting.extendleft(reversed(rest))
+        _answer(answers)
+        self._tell(hint)
+        pause_for_others(self._turn)
+
+    def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
+        connection = self._open()
+        self._turn.take()
+        try:
+            self._database.begin(connection.raw)
+            batch = Batch(connection, self._database.now(connection.raw), careful)
+            answers, rest = self._apply(batch, taken)
+            batch.flush()
+            connection.raw.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                if connection.raw.in_transaction:
+                    connection.raw.execute("ROLLBACK")
+            raise self._database.translate(error) from error
+        finally:
+            self._turn.give_back()
+        return answers, batch.hint, rest
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            try:
+                turn = self._database.turn()
+                raw = self._database.open_writer()
+            except BaseException as error:
+                raise self._database.translate(error) from error
+            self._turn, self._connection = turn, Connection(raw, self._database.dialect)
+        return self._connection
+
+    def _apply(self, batch: Batch, taken: Sequence[_Waiting]) -> tuple[list[Answered], list[_Waiting]]:
+        """Runs of the same operation are applied at once. After 3 ms the rest waits for the next transaction."""
+        answers: list[Answered] = []
+        began = time.perf_counter()
+        start = 0
+        while start < len(taken):
+            if start and time.perf_counter() - began > LONGEST_BATCH:
+                return answers, list(taken[start:])
+            kind = type(taken[start].operation)
+            end = start + 1
+            if kind in MANY:
+                while end < len(taken) and type(taken[end].operation) is kind:
+                    end += 1
+                results = MANY[kind](batch, [each.operation for each in taken[start:end]])
+            else:
+                results = [self._apply_one(batch, taken[start].operation)]
+            for each, result in zip(taken[start:end], results, strict=True):
+                if isinstance(result, Exception):
+                    answers.append((each, None, result))
+                else:
+                    answers.append((each, result, None))
+            start = end
+        return answers, []
+
+    def _apply_one(self, batch: Batch, operation: Any) -> Any:
+        """An operation's own refusal (a lost lease, a job that is not there) harms no other."""
+        try:
+            if operation.alone:
+                with borrowed_session(batch.connection) as session:
+                    return transact(batch, operation, session)
+            return ONE[type(operation)](batch, operation)
+        except BackburnerError as refusal:
+            if operation.alone:
+                raise
+            return refusal
+
+    def _tell(self, hint: Hint) -> None:
+        if hint:
+            self._on_commit(hint)
+
+
+class _Waiting:
+    __slots__ = ("future", "loop", "operation")
+
+    def __init__(self, operation: Operation[Any], future: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.operation = operation
+        self.future = future
+        self.loop = loop
+
+
+Answered = tuple[_Waiting, Any, BaseException | None]
+
+
+def _answer(answers: Sequence[Answered]) -> None:
+    """Wake each event loop once, however many of its operations were in the batch."""
+    loops: dict[asyncio.AbstractEventLoop, list[Answered]] = {}
+    for answer in answers:
+        waiting, result, error = answer
+        if waiting.loop is not None:
+            loops.setdefault(waiting.loop, []).append(answer)
+        elif error is not None:
+            waiting.future.set_exception(error)
+        else:
+            waiting.future.set_result(result)
+    for loop, theirs in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, theirs)
+
+
+def _resolve(answers: Sequence[Answered]) -> None:
+    for waiting, result, error in answers:
+        if waiting.future.done():
+            continue
+        if error is not None:
+            waiting.future.set_exception(error)
+        else:
+            waiting.future.set_result(result)

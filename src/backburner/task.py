@@ -1,0 +1,283 @@
+"""A task is a registered function; a job is one submitted call of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from .domain.backoff import Backoff
+from .domain.errors import (
+    ConfigurationError,
+    DuplicateStep,
+    Fail,
+    InvalidArguments,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    ResultTimeout,
+    Retry,
+)
+from .domain.ids import new_id
+from .domain.job import JobRecord, NewJob, Status, fresh
+from .domain.json import decode, encode
+from .domain.notifications import Notice, default_notice
+from .domain.operations import Cancel, GetJob, GetResult, Submit
+from .domain.operations import Retry as RetryJob
+from .parameters import Parameters
+from .run import current_run
+
+if TYPE_CHECKING:
+    from .app import Backburner
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Words = Callable[[str, dict[str, Any], str | None], Notice | None]
+"""What a task says in the inbox: called with the kind of event, the job's arguments and the reason of a failure."""
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}")
+HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
+"""Trying again cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How a task's jobs run. ``timeout`` is in seconds for each attempt, ``retries`` the failures it may survive,
+    ``priority`` 1 to 10 (10 first), ``concurrency`` the most that may run at once anywhere."""
+
+    timeout: float | None = 3600.0
+    retries: int = 3
+    priority: int = 5
+    concurrency: int | None = None
+    queue: str = "default"
+    public: bool = False
+    backoff: Backoff = Backoff()
+    notify: frozenset[str] = frozenset({"completed", "failed"})
+    words: Words | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.priority <= 10:
+            raise ConfigurationError(f"priority is {self.priority}: choose 1 (last) to 10 (first)")
+        if self.retries < 0:
+            raise ConfigurationError(f"retries is {self.retries}: choose 0 or more")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ConfigurationError(f"concurrency is {self.concurrency}: choose 1 or more, or None for no limit")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ConfigurationError(f"timeout is {self.timeout}: choose seconds above 0, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    owner: str | None = None
+    priority: int | None = None
+    delay: float = 0.0
+    run_at: int | None = None
+
+
+class Task(Generic[P, R]):
+    """Made by ``@bb.task``. Submitting has the parameters of the function, and the job its return type."""
+
+    def __init__(
+        self, bb: Backburner, name: str, function: Callable[..., Any], is_async: bool, options: TaskOptions
+    ) -> None:
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is no name for a task: use letters, digits, and . _ : -")
+        self.name = name
+        self.function = function
+        self.is_async = is_async
+        self.options = options
+        self.parameters = Parameters(function, name)
+        self._bb = bb
+
+    @property
+    def timeout(self) -> float | None:
+        return self.options.timeout
+
+    @property
+    def concurrency(self) -> int | None:
+        return self.options.concurrency
+
+    def using(
+        self,
+        *,
+        owner: str | None = None,
+        priority: int | None = None,
+        delay: float | timedelta = 0,
+        run_at: datetime | None = None,
+    ) -> Submission[P, R]:
+        """The task with options for one submit. ``delay`` is in seconds, ``run_at`` needs a time zone."""
+        if priority is not None and not 1 <= priority <= 10:
+            raise InvalidArguments(f"priority is {priority}: choose 1 (last) to 10 (first)", {"priority": "1 to 10"})
+        if run_at is not None and run_at.tzinfo is None:
+            raise InvalidArguments("run_at has no time zone: pass datetime(…, tzinfo=UTC)", {"run_at": "no time zone"})
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if seconds < 0:
+            raise InvalidArguments(f"delay is {seconds}: choose 0 or more", {"delay": "0 or more"})
+        at = int(run_at.timestamp() * 1e6) if run_at is not None else None
+        return Submission(self, SubmitOptions(owner, priority, seconds, at))
+
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Returns when the job is on disk. Raises `InvalidArguments`, `StoreUnavailable`."""
+        return await Submission(self, SubmitOptions()).submit(*args, **kwargs)
+
+    def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """The same for threads without an event loop."""
+        return Submission(self, SubmitOptions()).submit_sync(*args, **kwargs)
+
+    def new_job(self, args: dict[str, Any], options: SubmitOptions) -> NewJob:
+        run = current_run.get()
+        return NewJob(
+            id=new_id(),
+            task=self.name,
+            args=encode(args, "the arguments"),
+            owner=options.owner if options.owner is not None or run is None else run.owner,
+            queue=self.options.queue,
+            priority=options.priority or self.options.priority,
+            max_tries=self.options.retries + 1,
+            delay=options.delay,
+            run_at=options.run_at,
+        )
+
+    def retry_after(self, error: BaseException, tries: int) -> float | None:
+        if isinstance(error, HOPELESS):
+            return None
+        if isinstance(error, Retry) and error.after is not None:
+            return error.after
+        return self.options.backoff.delay(tries)
+
+    def notice(self, kind: str, owner: str | None, args: str, detail: str | None) -> Notice | None:
+        if owner is None or kind not in self.options.notify:
+            return None
+        if self.options.words is None:
+            return default_notice(self.name, kind, detail)
+        return self.options.words(kind, decode(args), detail)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function itself, for tests."""
+        return self.function(*args, **kwargs)
+
+
+class Submission(Generic[P, R]):
+    """A task with the options of one submit."""
+
+    def __init__(self, task: Task[P, R], options: SubmitOptions) -> None:
+        self._task = task
+        self._options = options
+
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Returns when the job is on disk."""
+        new = self._task.new_job(self._task.parameters.bind(args, kwargs), self._options)
+        run = current_run.get()
+        if run is not None:
+            new = replace(new, id=await run.step(f"submit {new.task}", _same, new.id, new.task))
+        bb = self._task._bb
+        now = await bb.store.write(Submit((new,)))
+        return Job(bb, fresh(new, now), self._task)
+
+    def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        new = self._task.new_job(self._task.parameters.bind(args, kwargs), self._options)
+        bb = self._task._bb
+        now = bb.store.write_sync(Submit((new,)))
+        return Job(bb, fresh(new, now), self._task)
+
+
+def _same(job: str, task: str) -> str:
+    return job
+
+
+class Job(Generic[R]):
+    """A submitted job. ``record`` is how it stood when it was last looked at."""
+
+    def __init__(self, bb: Backburner, record: JobRecord, task: Task[Any, R] | None = None) -> None:
+        self._bb = bb
+        self._task = task
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def status(self) -> Status:
+        """As of the last look; see `refresh`."""
+        return self.record.status
+
+    async def refresh(self) -> JobRecord:
+        """Look again. Raises `JobNotFound` when the job was erased."""
+        self.record = self._found(await self._bb.store.read(GetJob(self.id)))
+        return self.record
+
+    def refresh_sync(self) -> JobRecord:
+        self.record = self._found(self._bb.store.read_sync(GetJob(self.id)))
+        return self.record
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait for the end and return what the function returned.
+
+        Raises `JobFailed`, `JobCancelled`, and `ResultTimeout` after ``timeout`` seconds (the job goes on).
+        """
+        await self.wait(timeout)
+        return self._outcome(await self._bb.store.read(GetResult(self.id)))
+
+    def result_sync(self, timeout: float | None = None) -> R:
+        """The same for threads without an event loop."""
+        self.wait_sync(timeout)
+        return self._outcome(self._bb.store.read_sync(GetResult(self.id)))
+
+    async def wait(self, timeout: float | None = None) -> JobRecord:
+        """Wait until the job has ended, however it ended."""
+        try:
+            async with asyncio.timeout(timeout):
+                self.record = await self._bb.watcher.wait(self.id, lambda record: record.status.finished)
+        except TimeoutError:
+            raise ResultTimeout(f"job {self.id} has not ended within {timeout:g} s; it goes on") from None
+        return self.record
+
+    def wait_sync(self, timeout: float | None = None) -> JobRecord:
+        self.record = self._bb.watcher.wait_sync(self.id, lambda record: record.status.finished, timeout)
+        return self.record
+
+    async def cancel(self) -> JobRecord:
+        """Ask for an end; a pending job is cancelled at once, a running one as soon as it listens."""
+        self.record = await self._bb.store.write(Cancel(self.id, None))
+        return self.record
+
+    async def retry(self) -> JobRecord:
+        """Run a failed or cancelled job again from its first unfinished step. Raises `IllegalTransition`."""
+        self.record = await self._bb.store.write(RetryJob(self.id, None))
+        return self.record
+
+    def _found(self, record: JobRecord | None) -> JobRecord:
+        if record is None:
+            raise JobNotFound(f"job {self.id} was erased")
+        return record
+
+    def _outcome(self, result: str | None) -> R:
+        record = self.record
+        if record.status is Status.CANCELLED:
+            raise JobCancelled(f"job {self.id} was cancelled")
+        if record.status is Status.FAILED:
+            error = record.error
+            detail = f"{error.title}: {error.detail}" if error else "no reason is known"
+            raise JobFailed(
+                f"job {self.id} ({record.task}) failed: {detail}",
+                {"type": error.type, "title": error.title, "detail": error.detail} if error else None,
+            )
+        value = decode(result) if result is not None else None
+        return cast(R, self._task.parameters.revive_result(value) if self._task is not None else value)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.record.task} {self.record.status}>"
+
+
+def known_kinds(kinds: Iterable[str]) -> frozenset[str]:
+    """Which events make a notification. Raises `ConfigurationError`."""
+    chosen = frozenset(kinds)
+    unknown = chosen - {"started", "progress", "completed", "failed"}
+    if unknown:
+        raise ConfigurationError(f"notify has {sorted(unknown)}: choose among started, progress, completed, failed")
+    return chosen

@@ -1,0 +1,78 @@
+"""The only module that sees everything: it builds the parts and connects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .domain.errors import ConfigurationError
+from .domain.job import Claimed
+from .handler import AsyncHandler, ThreadHandler
+from .ports import Handler, Hint
+from .run import Run
+from .settings import Settings
+from .signals.local import Doorbell
+from .store.sqlite import SQLite
+from .store.store import SQLStore
+from .watcher import Watcher
+from .worker.worker import Limits, Worker
+
+if TYPE_CHECKING:
+    from .llm.client import Llm
+    from .llm.pool import ClientPool
+    from .task import Task
+
+
+class Parts:
+    """What an open `Backburner` consists of."""
+
+    def __init__(self, url: str) -> None:
+        self.database = SQLite(sqlite_path(url))
+        self.signal = Doorbell(self.database.path, self.database.watch())
+        try:
+            self.store = SQLStore(self.database, self.signal.ring)
+        except BaseException:
+            self.signal.close()
+            raise
+        self.watcher = Watcher(self.store, self.signal)
+
+    @cached_property
+    def model_clients(self) -> ClientPool:
+        from .llm.pool import ClientPool
+
+        return ClientPool()
+
+    def ring(self, hint: Hint) -> None:
+        self.signal.ring(hint)
+
+    def close(self) -> None:
+        self.watcher.close()
+        self.store.close()
+        self.signal.close()
+
+
+def sqlite_path(url: str) -> str:
+    """The file of ``sqlite:///file``. Raises `ConfigurationError`."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix):
+        scheme = url.split(":", 1)[0]
+        raise ConfigurationError(f"{scheme!r} databases are not supported by this version: use sqlite:///jobs.db")
+    return url[len(prefix) :].split("?", 1)[0]
+
+
+def make_worker(
+    parts: Parts, tasks: Mapping[str, Task[Any, Any]], settings: Settings, make_llm: Callable[[Run], Llm]
+) -> Worker:
+    threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="backburner-job")
+
+    def prepare(job: Claimed) -> Handler:
+        task = tasks[job.task]
+        run = Run(job, task, parts.store, make_llm)
+        if task.is_async:
+            return AsyncHandler(task, run, job.args)
+        return ThreadHandler(task, run, job.args, threads)
+
+    limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
+    return Worker(parts.store, parts.signal, tasks, prepare, limits)

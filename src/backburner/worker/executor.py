@@ -1,0 +1,101 @@
+"""One execution: from the claimed job to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum
+
+from ..domain.errors import BackburnerError, JobTimeout, LeaseLost
+from ..domain.job import Claimed, JobError
+from ..domain.operations import Completed, Failed, Interrupted, Outcome, Released
+from ..ports import Handler, TaskSpec
+
+log = logging.getLogger("backburner.worker")
+
+LONGEST_DETAIL = 2000
+
+
+class Stopped(Enum):
+    """Why a running handler was interrupted."""
+
+    CANCELLED = "cancelled"
+    DRAINED = "drained"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Running:
+    job: Claimed
+    spec: TaskSpec
+    handler: Handler
+    task: asyncio.Task[None] | None = None
+    stopped: Stopped | None = None
+    settled: bool = False
+
+
+async def execute(running: Running) -> Outcome | None:
+    """Call the handler; None when the job is no longer ours to settle."""
+    job, spec = running.job, running.spec
+    timeout = spec.timeout
+    try:
+        if timeout is None:
+            result = await running.handler()
+        else:
+            async with asyncio.timeout(timeout) as limit:
+                result = await running.handler()
+    except asyncio.CancelledError:
+        return _stopped(running)
+    except LeaseLost:
+        log.info("job %s (%s): attempt %d lost its lease", job.id, job.task, job.attempt)
+        return None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        if running.stopped is not None:
+            return _stopped(running)
+        if timeout is not None and isinstance(error, TimeoutError) and limit.expired():
+            error = JobTimeout(f"the job took longer than its limit of {timeout:g} s")
+        return _failed(running, error)
+    if running.stopped is Stopped.LOST:
+        return None
+    return Completed(result, spec.notice("completed", job.owner, job.args, None))
+
+
+def _stopped(running: Running) -> Outcome | None:
+    match running.stopped:
+        case Stopped.CANCELLED:
+            return Interrupted()
+        case Stopped.DRAINED:
+            return Released()
+        case Stopped.LOST:
+            return None
+        case None:
+            return _failed(running, BackburnerError("the task cancelled itself"))
+
+
+def _failed(running: Running, error: BaseException) -> Failed:
+    job, spec = running.job, running.spec
+    tries = job.tries + 1
+    retry_after = spec.retry_after(error, tries) if tries < job.max_tries else None
+    record = describe(error)
+    log.warning(
+        "job %s (%s): attempt %d failed, %s",
+        job.id,
+        job.task,
+        job.attempt,
+        "no tries left" if retry_after is None else f"next try in {retry_after:.1f} s",
+        exc_info=None if isinstance(error, BackburnerError) else error,
+    )
+    notice = spec.notice("failed", job.owner, job.args, record.detail) if retry_after is None else None
+    return Failed(record, retry_after, notice)
+
+
+def describe(error: BaseException) -> JobError:
+    """The failure in words for the job's owner; the traceback stays in the log."""
+    if isinstance(error, BackburnerError):
+        return JobError(error.type, error.title, error.detail[:LONGEST_DETAIL])
+    name = type(error).__name__
+    detail = f"{name}: {error}" if str(error) else name
+    return JobError(name, "The job failed", detail[:LONGEST_DETAIL])

@@ -1,0 +1,280 @@
+"""A worker: takes jobs from the line, runs them side by side, settles each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..domain.errors import LeaseLost, StoreUnavailable
+from ..domain.ids import new_id
+from ..domain.job import Claimed
+from ..domain.operations import (
+    CancelRequests,
+    Claim,
+    Execution,
+    Interrupted,
+    Notify,
+    Outcome,
+    RegisterWorker,
+    Retire,
+    Settle,
+)
+from ..ports import Handler, Hint, Signal, Store, TaskSpec
+from .executor import Running, Stopped, execute
+from .heartbeat import Heartbeat
+
+log = logging.getLogger("backburner.worker")
+
+WIDEST_CLAIM = 64
+ABANDON_AFTER = 10.0
+STORE_BACK_OFF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``concurrency`` jobs at once; ``lease``, ``poll`` and ``grace`` in seconds.
+
+    ``grace`` is how long a stopping worker lets its jobs run before it gives them back. After ``rescue_cap`` deaths of
+    its worker a job has failed.
+    """
+
+    concurrency: int = 100
+    lease: float = 30.0
+    poll: float = 5.0
+    grace: float = 10.0
+    rescue_cap: int = 5
+
+
+class Worker:
+    """Runs on the event loop that awaits `run`; `stop` may be called from anywhere, a second time to hurry."""
+
+    def __init__(
+        self,
+        store: Store,
+        signal: Signal,
+        tasks: Mapping[str, TaskSpec],
+        prepare: Callable[[Claimed], Handler],
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._signal = signal
+        self._tasks = tasks
+        self._prepare = prepare
+        self._limits = limits
+        self._concurrency = {name: task.concurrency for name, task in tasks.items()}
+        self._wake = asyncio.Event()
+        self._running: dict[str, Running] = {}
+        self._executing: set[asyncio.Task[None]] = set()
+        self._heartbeat = Heartbeat(store, limits.lease, limits.rescue_cap, self._identity)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._signing_on = False
+        self._stopping = False
+        self._hurry = False
+
+    async def run(self) -> None:
+        """Work until `stop`, then drain. Returns when every job has ended or is back in the line."""
+        self._loop = asyncio.get_running_loop()
+        await self._sign_on()
+        unsubscribe = self._signal.subscribe(self._on_hint)
+        self._heartbeat.start(lost=lambda: self._call_soon(self._lose_everything))
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._work()
+            await self._drain()
+        finally:
+            unsubscribe()
+            watch.cancel()
+            await asyncio.to_thread(self._heartbeat.stop)
+            await self._sign_off()
+
+    def stop(self) -> None:
+        """Take no more jobs; called again, give the running ones back at once."""
+        self._hurry = self._stopping
+        self._stopping = True
+        self._call_soon(self._wake.set)
+
+    async def _sign_on(self) -> None:
+        self._id = new_id()
+        self._unlock = self._store.lock_worker(self._id)
+        await self._store.write(RegisterWorker(self._id, self._limits.lease, tuple(self._tasks)))
+        self._heartbeat.renewed()
+        log.info("worker %s is ready: %d tasks, %d jobs at once", self._id, len(self._tasks), self._limits.concurrency)
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            free = min(self._limits.concurrency - len(self._running), WIDEST_CLAIM)
+            self._wake.clear()
+            patience: float = self._limits.poll
+            if free > 0:
+                try:
+                    claims = await self._store.write(Claim(self._id, self._concurrency, free))
+                except StoreUnavailable as error:
+                    log.warning("cannot take jobs: %s", error)
+                    patience = STORE_BACK_OFF
+                except LeaseLost:
+                    self._lose_everything()
+                else:
+                    for job in claims.jobs:
+                        self._start(job)
+                    if len(claims.jobs) == free:
+                        continue
+                    if claims.next_due is not None:
+                        patience = min(patience, max(claims.next_due / 1e6 - time.time(), 0.001))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._wake.wait()
+
+    def _start(self, job: Claimed) -> None:
+        running = Running(job, self._tasks[job.task], self._prepare(job))
+        self._running[job.id] = running
+        running.task = self._spawn(self._execute(running))
+
+    async def _execute(self, running: Running) -> None:
+        job = running.job
+        try:
+            notice = running.spec.notice("started", job.owner, job.args, None)
+            if notice is not None:
+                await self._store.write(Notify(Execution(job.id, job.attempt), "started", notice))
+            outcome = await execute(running)
+            if outcome is not None and not running.settled:
+                running.settled = True
+                await self._settle(job, outcome)
+            await running.handler.ended()
+        except LeaseLost:
+            log.info("job %s went to another worker", job.id)
+        except asyncio.CancelledError:
+            if not running.settled:
+                raise
+        finally:
+            if self._running.get(job.id) is running:
+                del self._running[job.id]
+            self._wake.set()
+
+    async def _settle(self, job: Claimed, outcome: Outcome) -> None:
+        """A finished job waits for a store that cannot be written, as long as the lease holds."""
+        while True:
+            try:
+                await self._store.write(Settle(Execution(job.id, job.attempt), outcome))
+                return
+            except StoreUnavailable as error:
+                log.warning("cannot settle job %s yet: %s", job.id, error)
+                await asyncio.sleep(STORE_BACK_OFF)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint.work and not self._wake.is_set():
+            self._call_soon(self._wake.set)
+        if hint.cancel and self._running:
+            self._call_soon(self._look_for_cancels)
+
+    def _look_for_cancels(self) -> None:
+        self._spawn(self._cancel_requested())
+
+    async def _cancel_requested(self) -> None:
+        try:
+            wanted = await self._store.read(CancelRequests(self._id))
+        except StoreUnavailable as error:
+            log.warning("cannot look for cancelled jobs: %s", error)
+            return
+        for job in wanted:
+            running = self._running.get(job)
+            if running is None:  # claimed, and not started yet
+                asyncio.get_running_loop().call_later(0.05, self._look_for_cancels)
+            else:
+                self._interrupt(running, Stopped.CANCELLED)
+
+    def _interrupt(self, running: Running, why: Stopped) -> None:
+        if running.stopped is None:
+            running.stopped = why
+            running.handler.interrupt()
+            assert running.task is not None
+            running.task.cancel()
+            asyncio.get_running_loop().call_later(ABANDON_AFTER, self._abandon, running)
+
+    def _abandon(self, running: Running) -> None:
+        """The handler does not listen: settle without it. The fence keeps out whatever it still writes."""
+        if running.settled or self._running.get(running.job.id) is not running:
+            return
+        log.warning("job %s (%s) ignores its cancellation and is abandoned", running.job.id, running.job.task)
+        running.settled = True
+        if running.stopped is Stopped.CANCELLED:
+            self._spawn(self._settle_abandoned(running.job))
+
+    async def _settle_abandoned(self, job: Claimed) -> None:
+        with contextlib.suppress(LeaseLost):
+            await self._settle(job, Interrupted())
+
+    async def _watch(self) -> None:
+        """A lease that could not be renewed for two thirds of its time is as good as lost."""
+        while True:
+            await asyncio.sleep(self._limits.lease / 6)
+            if self._heartbeat.silence() > self._limits.lease * 2 / 3:
+                log.error("the lease could not be renewed in time: giving up the running jobs")
+                self._lose_everything()
+            if self._running:
+                self._look_for_cancels()
+
+    def _lose_everything(self) -> None:
+        if self._signing_on:
+            return
+        self._signing_on = True
+        for running in list(self._running.values()):
+            self._interrupt(running, Stopped.LOST)
+        self._unlock()
+        self._spawn(self._sign_on_again())
+
+    async def _sign_on_again(self) -> None:
+        while not self._stopping:
+            try:
+                await self._sign_on()
+            except StoreUnavailable as error:
+                log.warning("cannot sign on: %s", error)
+                await asyncio.sleep(STORE_BACK_OFF)
+            else:
+                self._signing_on = False
+                self._wake.set()
+                return
+
+    async def _drain(self) -> None:
+        tasks = [running.task for running in self._running.values() if running.task]
+        if tasks:
+            log.info("stopping: %d jobs have %.0f s to end", len(tasks), self._limits.grace)
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self._limits.grace
+            while self._running and not self._hurry and loop.time() < deadline:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await self._wake.wait()
+            for running in list(self._running.values()):
+                self._interrupt(running, Stopped.DRAINED)
+            unfinished = [task for task in tasks if not task.done()]
+            if unfinished:
+                await asyncio.wait(unfinished, timeout=ABANDON_AFTER)
+        if self._executing:
+            await asyncio.wait(self._executing, timeout=1)
+
+    async def _sign_off(self) -> None:
+        if not self._running:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.write(Retire(self._id))
+        self._unlock()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._executing.add(task)
+        task.add_done_callback(self._executing.discard)
+        return task
+
+    def _identity(self) -> str:
+        return self._id
+
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        if self._loop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(function)
