@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from .domain.backoff import Backoff
 from .domain.errors import ConfigurationError, UnknownTask
-from .domain.job import fresh
+from .domain.job import fresh, unseen
 from .ports import Signal, Store
 from .run import Run, SyncRun
 from .settings import Settings, load_settings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .llm.client import Llm
     from .llm.settings import ModelSettings
     from .wiring import Parts
-    from .worker.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,7 +113,7 @@ class Backburner:
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
-        name = name or getattr(function, "__name__", type(function).__name__)
+        name = name or str(getattr(function, "__name__", type(function).__name__))
         if name in self.tasks and self.tasks[name].function is not function:
             raise ConfigurationError(f"two tasks are called {name!r}: give one of them another name")
         task: Task[Any, Any] = Task(self, name, function, inspect.iscoroutinefunction(function), options)
@@ -143,10 +143,8 @@ class Backburner:
         self, session: Session | Connection, task: Task[P, R], options: SubmitOptions, /, *args: Any, **kwargs: Any
     ) -> Job[R]:
         """`submit_in` with an owner, a priority or a delay."""
-        from .store.application import insert_through
-
         new = task.new_job(task.parameters.bind(args, kwargs), options)
-        now = insert_through(session, new, self._open().database, self._open().ring)
+        now = self._open().insert_through(session, new)
         return Job(self, replace(fresh(new, now), seq=0), task)
 
     def create_engine(self, *, read_only: bool = False) -> Engine:
@@ -155,9 +153,7 @@ class Backburner:
         Its write transactions take their turn with backburner's and are fully durable; a ``read_only`` one waits for
         nobody. Dispose of it when done.
         """
-        from .store.application import create_engine
-
-        return create_engine(self._open().database, read_only)
+        return self._open().create_engine(read_only)
 
     def on_open(self, prepare: Callable[[Backburner], None]) -> None:
         """Call ``prepare(bb)`` whenever the store has been opened, before it is used: the place for an application's
@@ -208,13 +204,11 @@ class Backburner:
         Opens the store and, unless `BACKBURNER_EMBEDDED_WORKER` is off, runs a worker beside the application. At the
         end open event streams are closed and the worker is drained.
         """
-        import asyncio
-
         from .http.shutdown import streams_end_on_signals
         from .worker.thread import WorkerThread
 
         await asyncio.to_thread(self._open)
-        worker = WorkerThread(self.make_worker()) if self.settings.embedded_worker and self.tasks else None
+        worker = WorkerThread(self.run_worker) if self.settings.embedded_worker and self.tasks else None
         if worker is not None:
             worker.start()
         try:
@@ -225,11 +219,30 @@ class Backburner:
                 await asyncio.to_thread(worker.stop)
             await asyncio.to_thread(self.close)
 
-    def make_worker(self) -> Worker:
-        """A worker for the registered tasks, to be run on an event loop of your choice."""
-        from .wiring import make_worker
+    async def run_worker(self, stopper: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """Work on the registered tasks on this event loop until stopped, then drain.
 
-        return make_worker(self._open(), self.tasks, self.settings, self._make_llm)
+        ``stopper`` is handed a function that stops the worker, from any thread; called a second time it hurries.
+        """
+        parts = self._open()
+        worker = parts.make_worker(self.tasks, self.settings, self._make_llm)
+        if stopper is not None:
+            stopper(worker.stop)
+        try:
+            await worker.run()
+        finally:
+            await parts.model_clients.aclose()
+
+    def handle(self, job: str) -> Job[Any]:
+        """A job by its id, to be refreshed before it is looked at."""
+        return Job(self, unseen(job))
+
+    def open(self) -> None:
+        """Open the store now instead of at the first use: migrate the database, run the applications' own `on_open`.
+
+        Raises `ConfigurationError`, `SchemaOutdated`, `StoreUnavailable`.
+        """
+        self._open()
 
     def close(self) -> None:
         """Write what waits and release everything. The next use opens it again."""

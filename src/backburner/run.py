@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -304,12 +304,12 @@ class SyncRun:
     def interrupt(self) -> None:
         self._interrupted.set()
 
-    def _wait(self, awaitable: Any) -> Any:
+    def _wait(self, awaitable: Coroutine[Any, Any, R]) -> R:
         if self._interrupted.is_set():
             awaitable.close()
             raise JobCancelled("the job was cancelled")
         context = contextvars.copy_context()
-        done: Future[Any] = Future()
+        done: Future[R] = Future()
 
         def begin() -> None:
             task = self._loop.create_task(awaitable, context=context)
@@ -319,7 +319,7 @@ class SyncRun:
         return done.result()
 
 
-def _hand_over(task: asyncio.Task[Any], done: Future[Any]) -> None:
+def _hand_over(task: asyncio.Task[R], done: Future[R]) -> None:
     if task.cancelled():
         done.set_exception(JobCancelled("the job was cancelled"))
     elif (error := task.exception()) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
@@ -55,7 +55,7 @@ class TaskOptions:
     concurrency: int | None = None
     queue: str = "default"
     public: bool = False
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
     notify: frozenset[str] = frozenset({"completed", "failed"})
     words: Words | None = None
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .domain.errors import ConfigurationError
-from .domain.job import Claimed
+from .domain.job import Claimed, NewJob
 from .handler import AsyncHandler, ThreadHandler
-from .ports import Handler, Hint
+from .ports import Handler
 from .run import Run
 from .settings import Settings
 from .signals.local import Doorbell
@@ -20,6 +20,8 @@ from .watcher import Watcher
 from .worker.worker import Limits, Worker
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from .llm.client import Llm
     from .llm.pool import ClientPool
     from .task import Task
@@ -44,8 +46,30 @@ class Parts:
 
         return ClientPool()
 
-    def ring(self, hint: Hint) -> None:
-        self.signal.ring(hint)
+    def create_engine(self, read_only: bool) -> Engine:
+        from .store.application import create_engine
+
+        return create_engine(self.database, read_only)
+
+    def insert_through(self, session: Any, job: NewJob) -> int:
+        from .store.application import insert_through
+
+        return insert_through(session, job, self.database, self.signal.ring)
+
+    def make_worker(
+        self, tasks: Mapping[str, Task[Any, Any]], settings: Settings, make_llm: Callable[[Run], Llm]
+    ) -> Worker:
+        threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="backburner-job")
+
+        def prepare(job: Claimed) -> Handler:
+            task = tasks[job.task]
+            run = Run(job, task, self.store, make_llm)
+            if task.is_async:
+                return AsyncHandler(task, run, job.args)
+            return ThreadHandler(task, run, job.args, threads)
+
+        limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
+        return Worker(self.store, self.signal, tasks, prepare, limits)
 
     def close(self) -> None:
         self.watcher.close()
@@ -60,19 +84,3 @@ def sqlite_path(url: str) -> str:
         scheme = url.split(":", 1)[0]
         raise ConfigurationError(f"{scheme!r} databases are not supported by this version: use sqlite:///jobs.db")
     return url[len(prefix) :].split("?", 1)[0]
-
-
-def make_worker(
-    parts: Parts, tasks: Mapping[str, Task[Any, Any]], settings: Settings, make_llm: Callable[[Run], Llm]
-) -> Worker:
-    threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="backburner-job")
-
-    def prepare(job: Claimed) -> Handler:
-        task = tasks[job.task]
-        run = Run(job, task, parts.store, make_llm)
-        if task.is_async:
-            return AsyncHandler(task, run, job.args)
-        return ThreadHandler(task, run, job.args, threads)
-
-    limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
-    return Worker(parts.store, parts.signal, tasks, prepare, limits)

@@ -135,6 +135,11 @@ def fresh(job: NewJob, now: int) -> JobRecord:
     )
 
 
+def unseen(job: str) -> JobRecord:
+    """The record of a job of which nothing but the id is known yet."""
+    return fresh(NewJob(job, "", "{}"), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class KeptStep:
     """The result of a finished step.

@@ -94,8 +94,6 @@ class Doorbell:
         while not self._closed:
             if poll.poll(NET_INTERVAL * 1000):
                 hint = self._drain()
-            elif self._closed:
-                return
             elif self._changed():
                 hint = Hint(work=True, events=True, cancel=True)
             else:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection as SQLAlchemyConnection
 from sqlalchemy import Engine, event, insert
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.pool import QueuePool
@@ -40,8 +41,7 @@ def create_engine(database: SQLite, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: sqlalchemy.Connection) -> None:
-        raw = connection.connection.dbapi_connection
-        assert isinstance(raw, TurnConnection)
+        raw: Any = connection.connection.dbapi_connection
         raw.begin()
 
     return engine
@@ -84,7 +84,7 @@ def insert_through(
     Its first event is written by the next writer that sees it: an owner's stream must not be held by a transaction
     of unknown length.
     """
-    connection = session.connection() if hasattr(session, "connection") and callable(session.connection) else session
+    connection = session if isinstance(session, SQLAlchemyConnection) else session.connection()
     raw = _same_database(connection, database)
     now = database.now(raw)
     insert_jobs(Connection(raw, database.dialect), [job], now, seq=0)

@@ -60,7 +60,7 @@ def pick(batch: Batch, tasks: Mapping[str, int | None], count: int) -> list[Row]
     Each task has a line of its own, so that one that is at its limit is passed over without looking at its jobs.
     """
     heads: list[Row] = []
-    running = dict(batch.connection.all(COUNT_RUNNING)) if any(tasks.values()) else {}
+    running: dict[str, int] = dict(batch.connection.all(COUNT_RUNNING)) if any(tasks.values()) else {}
     for task, limit in tasks.items():
         room = count if limit is None else min(count, limit - running.get(task, 0))
         if room > 0:

@@ -149,16 +149,9 @@ def _job(row: Row) -> JobRecord:
     waiting_for = None
     if status is Status.PENDING:
         waiting_for = "time" if run_at is not None else "turn"
-    return JobRecord(
-        *plain[:3],
-        status,
-        waiting_for,
-        *plain[4:],
-        bool(cancel_requested),
-        JobError(**decode(error)) if error else None,
-        run_at,
-        decode(args) if args is not None else None,
-    )
+    fields: list[Any] = [*plain[:3], status, waiting_for, *plain[4:], bool(cancel_requested)]
+    fields += [JobError(**decode(error)) if error else None, run_at, decode(args) if args is not None else None]
+    return JobRecord(*fields)
 
 
 PLAIN = (

@@ -1,0 +1,232 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .app import Backburner
+from .domain.errors import BackburnerError, ConfigurationError
+from .domain.job import Status
+from .settings import load_settings
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def in_words(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An error of ours is a sentence on standard error and exit code 1, never a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except BackburnerError as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
+
+
+@click.group()
+@click.version_option(package_name="backburner")
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+def main(log_level: str) -> None:
+    """Put slow AI work on the back burner."""
+    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--once", is_flag=True, help="Run the main job to its end, print it, and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: one JSON object on standard output.")
+@click.option("--database", "database_url", default=None, help="Where the data lives; sqlite:///backburner.db")
+@in_words
+def demo(host: str, port: int, once: bool, as_json: bool, database_url: str | None) -> None:
+    """Serve the applications, web and worker in one process, with a model of this machine if none is set."""
+    from . import demo as demonstration
+
+    if as_json and not once:
+        raise click.UsageError("--json goes with --once")
+    if once:
+        demonstration.run_once(database_url, as_json)
+    else:
+        demonstration.serve(host, port, database_url)
+
+
+@main.command()
+@click.argument("target", metavar="MODULE:ATTR")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@in_words
+def dev(target: str, host: str, port: int) -> None:
+    """Serve an ASGI application, or a bare Backburner, with a worker beside it in the same process."""
+    from .serving import serve_target
+
+    serve_target(target, host, port, embedded_worker=True)
+
+
+@main.command()
+@click.argument("target", metavar="MODULE:ATTR")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@in_words
+def serve(target: str, host: str, port: int) -> None:
+    """Serve without a worker: run `backburner worker` beside it."""
+    from .serving import serve_target
+
+    serve_target(target, host, port, embedded_worker=False)
+
+
+@main.command()
+@click.argument("target", metavar="MODULE:BACKBURNER")
+@click.option("--concurrency", type=click.IntRange(1, 10_000), help="Jobs at once; BACKBURNER_CONCURRENCY otherwise.")
+@in_words
+def worker(target: str, concurrency: int | None) -> None:
+    """Run jobs until SIGTERM or Ctrl-C; then finish what runs, and give back what does not end in time."""
+    from .loading import load_backburner
+
+    bb = load_backburner(target)
+    if not bb.tasks:
+        raise ConfigurationError(f"{target} has no tasks: import the modules that define them")
+    if concurrency is not None:
+        bb.settings = bb.settings.model_copy(update={"concurrency": concurrency})
+    # Handing the interpreter over more often keeps the writing thread from waiting for the event loop
+    # (docs/decisions/0003-switch-interval.md).
+    sys.setswitchinterval(0.001)
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+
+        def listen(stop: Callable[[], None]) -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop)
+
+        await bb.run_worker(listen)
+
+    try:
+        asyncio.run(work())
+    finally:
+        bb.close()
+
+
+@main.command()
+@click.argument("target", metavar="MODULE:BACKBURNER", required=False)
+@in_words
+def migrate(target: str | None) -> None:
+    """Bring the database up to date (an SQLite file does it by itself when it is opened)."""
+    bb = _backburner(target)
+    try:
+        bb.open()
+        click.echo(f"{bb.settings.database_url} is up to date.")
+    finally:
+        bb.close()
+
+
+@main.command()
+@click.argument("url", required=False)
+@in_words
+def doctor(url: str | None) -> None:
+    """Look at the database, the clock and the settings; with a URL, at a running server."""
+    from .doctor import examine
+
+    if not examine(url):
+        sys.exit(1)
+
+
+@main.group()
+def jobs() -> None:
+    """Look at jobs, and retry or cancel them."""
+
+
+@jobs.command("list")
+@click.option("--status", type=click.Choice([status.value for status in Status]))
+@click.option("--task")
+@click.option("--owner")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@in_words
+def list_jobs(status: str | None, task: str | None, owner: str | None, limit: int) -> None:
+    """The newest jobs, one a line."""
+    from .domain.operations import ListJobs
+
+    bb = _backburner(None)
+    try:
+        query = ListJobs(owner=owner, status=Status(status) if status else None, task=task, limit=limit)
+        for job in bb.store.read_sync(query):
+            error = f"  {job.error.title}: {job.error.detail}" if job.error else ""
+            click.echo(
+                f"{job.id}  {job.status.value:<9}  {job.percent:3.0f} %  {job.task}  {job.owner or '-'}"
+                f"{error}".splitlines()[0]
+            )
+    finally:
+        bb.close()
+
+
+@jobs.command()
+@click.argument("job")
+@in_words
+def show(job: str) -> None:
+    """One job with its log, as JSON."""
+    from .domain.operations import GetResult, JobEvents
+    from .http.schemas import job_json
+
+    bb = _backburner(None)
+    try:
+        record = bb.handle(job).refresh_sync()
+        result = bb.store.read_sync(GetResult(job))
+        shown = job_json(record, result=json.loads(result) if result else None)
+        shown["events"] = [
+            {"seq": event.seq, "event": event.kind, **event.data} for event in bb.store.read_sync(JobEvents(job))
+        ]
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2, default=str))
+    finally:
+        bb.close()
+
+
+@jobs.command()
+@click.argument("job")
+@in_words
+def retry(job: str) -> None:
+    """Run a failed or cancelled job again, from its first unfinished step."""
+    from .domain.operations import Retry
+
+    _change(Retry(job, None))
+
+
+@jobs.command()
+@click.argument("job")
+@in_words
+def cancel(job: str) -> None:
+    """Cancel a job; a running one ends as soon as it listens, 10 s later at the latest."""
+    from .domain.operations import Cancel
+
+    _change(Cancel(job, None))
+
+
+def _change(operation: Any) -> None:
+    bb = _backburner(None)
+    try:
+        record = bb.store.write_sync(operation)
+        note = " (asked to stop)" if record.cancel_requested else ""
+        click.echo(f"{record.id} is {record.status}{note}")
+    finally:
+        bb.close()
+
+
+def _backburner(target: str | None) -> Backburner:
+    from .loading import load_backburner
+
+    return load_backburner(target) if target else Backburner(settings=load_settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Serving ASGI applications with uvicorn."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
+
+from .app import Backburner
+from .domain.errors import ConfigurationError
+from .loading import load
+
+if TYPE_CHECKING:
+    import uvicorn
+
+
+def serve_target(target: str, host: str, port: int, embedded_worker: bool) -> None:
+    """Serve what ``module:attribute`` names. Raises `ConfigurationError`."""
+    os.environ["BACKBURNER_EMBEDDED_WORKER"] = "true" if embedded_worker else "false"
+    found = load(target)
+    if not isinstance(found, Backburner) and inspect.isfunction(found) and not inspect.signature(found).parameters:
+        found = found()
+    if isinstance(found, Backburner):
+        found.settings = found.settings.model_copy(update={"embedded_worker": embedded_worker})
+        found = bare_application(found)
+    if not callable(found):
+        raise ConfigurationError(f"{target} is neither an ASGI application nor a Backburner")
+    run_server(found, host, port)
+
+
+def bare_application(bb: Backburner) -> Any:
+    """A Backburner served by itself: its routes and pages under ``/backburner``."""
+    from fastapi import FastAPI
+
+    from .http.problems import install_problem_handlers
+
+    app = FastAPI(title="backburner", lifespan=bb.lifespan)
+    app.include_router(bb.router)
+    install_problem_handlers(app)
+    return app
+
+
+def make_server(app: Any, host: str, port: int) -> uvicorn.Server:
+    import uvicorn
+
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=15)
+    return uvicorn.Server(config)
+
+
+def run_server(app: Any, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises `ConfigurationError` when the address is taken."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or choose another with --port"
+            ) from None
+        probe.listen(2048)
+        address = f"[{host}]" if ":" in host else host
+        print(f"Serving on http://{address}:{probe.getsockname()[1]}", flush=True)
+        make_server(app, host, port).run(sockets=[probe])
