@@ -87,7 +87,7 @@ async def test_it_goes_on_with_a_text_token_by_token(running: ModelSettings, pro
 
 
 async def test_it_does_not_say_one_thing_for_ever(running: ModelSettings) -> None:
-    text, _ = await ask(running, "Once upon a time, in a village,")
+    text, _ = await ask(running, "Once upon a time, in a village,", max_tokens=150)
 
     words = text.split()
     phrases = [" ".join(words[start : start + 6]) for start in range(max(len(words) - 5, 1))]

@@ -47,8 +47,8 @@ WITHOUT_PICTURES = {"logit_bias": {"255999": -100}}
 class LocalModel:
     """A child process that serves a small base model with an OpenAI-compatible interface.
 
-    It is bound to loopback under a random key, uses two threads and about 0.5 GB (over half of it the
-    model's file, shared through the page cache), and ends with this process, even if that is killed.
+    It is bound to loopback under a random key, computes on one core, takes about 0.5 GB (over half of it
+    the model's file, shared through the page cache), and ends with this process, even if that is killed.
     ``start`` and ``stop`` block, for a second or so: call them by ``asyncio.to_thread`` in a loop. It is a
     context manager of both kinds too. ``folder`` is where the model's file is kept (the user's cache).
     """
