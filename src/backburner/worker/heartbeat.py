@@ -74,7 +74,6 @@ class Heartbeat:
         alive = self._store.write_sync(Renew(worker, self._lease))
         self.renewed()
         if not alive and worker == self._identity():
-            log.error("worker %s was given up by the others and signs on again", worker)
             self._lost()
 
     def _disturbed(self) -> bool:

@@ -213,7 +213,6 @@ class Worker:
         while True:
             await asyncio.sleep(self._limits.lease / 6)
             if self._heartbeat.silence() > self._limits.lease * 2 / 3:
-                log.error("the lease could not be renewed in time: giving up the running jobs")
                 self._lose_everything()
             if self._running:
                 self._look_for_cancels()
@@ -222,6 +221,7 @@ class Worker:
         if self._signing_on:
             return
         self._signing_on = True
+        log.error("worker %s lost its lease and signs on again", self._id)
         for running in list(self._running.values()):
             self._interrupt(running, Stopped.LOST)
         self._unlock()

@@ -30,7 +30,7 @@ METHODS: Mapping[str, str] = MappingProxyType(
 )
 """How each part comes about here; "none" marks what rules cannot tell, and what is therefore absent."""
 
-_REACH = 3
+_REACH = 8
 _OFTEN = 2
 
 
@@ -110,10 +110,10 @@ def _read(text: str, language: str | None) -> Reading:
 
 
 def _present(everybody: Sequence[Person]) -> dict[int, list[str]]:
-    """Names by the sentence that mentions them."""
+    """Names by the sentence in which the narrator names them: to be spoken of is not to be there."""
     found: dict[int, list[str]] = {}
     for person in everybody:
-        for sentence in dict.fromkeys(mention.sentence for mention in person.mentions):
+        for sentence in dict.fromkeys(mention.sentence for mention in person.mentions if not mention.spoken):
             found.setdefault(sentence, []).append(person.name)
     return found
 
@@ -124,14 +124,23 @@ def _last_action(person: Person, reading: Reading) -> str:
 
 
 def _company(person: Person, present: Mapping[int, Sequence[str]]) -> tuple[str, ...]:
-    last = person.mentions[-1].sentence
+    last = _last_seen(person)
+    if last is None:
+        return ()
     around = (name for sentence in (last, last - 1, last + 1) for name in present.get(sentence, ()))
     return tuple(name for name in dict.fromkeys(around) if name != person.name)
 
 
+def _last_seen(person: Person) -> int | None:
+    """The last sentence in which the narrator names the person; None for somebody only spoken of."""
+    return next((mention.sentence for mention in reversed(person.mentions) if not mention.spoken), None)
+
+
 def _whereabouts(person: Person, reading: Reading) -> str | None:
-    """The place named last up to the person's last mention, if that is no more than three sentences back."""
-    last = person.mentions[-1].sentence
+    """The place the narrator named last before the person's last appearance, if that is close enough."""
+    last = _last_seen(person)
+    if last is None:
+        return None
     for sentence in range(last, max(-1, last - _REACH - 1), -1):
         here = _places(reading).get(sentence)
         if here is not None:
@@ -142,7 +151,7 @@ def _whereabouts(person: Person, reading: Reading) -> str | None:
 @lru_cache(maxsize=8)
 def _places(reading: Reading) -> Mapping[int, str]:
     return {
-        sentence: thing.name for thing in named_things(reading) if thing.kind == "place" for sentence in thing.sentences
+        sentence: thing.name for thing in named_things(reading) if thing.kind == "place" for sentence in thing.narrated
     }
 
 

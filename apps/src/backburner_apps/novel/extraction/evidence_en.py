@@ -4,14 +4,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from .forms_en import Run, runs, vocabulary
+from .lexicon import words
 from .mentions import word
 from .names_en import HUMAN_VERBS, IRREGULAR_PAST, PERSONAL_NOUNS, SHARED_TITLES, SPEECH_VERBS
 from .reading import Reading, Sentence
 
 _ENOUGH = 2
-_INSIDE = frozenset(["in", "into", "inside", "outside", "across", "throughout", "within", "reached"])
-_AROUND = frozenset(["at", "near", "from", "to", "toward", "towards", "through", "around", "beyond", "past", "left"])
+_INSIDE = words("in into inside outside across throughout within")
+_SOCIAL = words("asked told thanked kissed married helped hugged warned invited trusted loved hated is was and")
+_AROUND = words("at near from to toward towards through around beyond past left")
 _NAMING = frozenset(["named", "called", "name's"])
+_ENDS = frozenset('?!.,”"')
 _QUOTES = frozenset("“”\"‘’'")
 
 
@@ -25,6 +28,8 @@ class Evidence:
 
     scores: Counter[str] = field(default_factory=Counter)
     backed: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+    placelike: set[str] = field(default_factory=set)
     impersonal: set[str] = field(default_factory=set)
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     titled: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
@@ -34,12 +39,24 @@ class Evidence:
     def is_person(self, text: str) -> bool:
         """Whether the evidence suffices; for a full name that of its first and last part counts too."""
         name = self.names[text]
+        if text in self.known:
+            return True
         if text in self.impersonal or (len(name) == 1 and text not in self.backed):
             return False
         score = self.scores[text]
+        if text in self.placelike:
+            # Lucian Vale, whom the text calls Lucian or Vale and lets swear, is no valley.
+            score -= 2 * _ENOUGH
         if len(name) > 1:
             score += _ENOUGH + max(0, self.scores[name[0]]) + max(0, self.scores[name[-1]])
         return score >= _ENOUGH
+
+    def add_known(self, run: Run) -> None:
+        """Take a name from an earlier chapter as proven, whatever this text says."""
+        self.names[run.text] = run.name
+        self.known.add(run.text)
+        if run.title is not None:
+            self.titled[run.text][run.titled] = run.title
 
     def are_two_people(self, titled: str, title: str, forms: set[str]) -> bool:
         """Whether a title-name shares a sentence with the person it might be.
@@ -55,9 +72,11 @@ def collect(reading: Reading) -> Evidence:
     evidence = Evidence()
     for run in runs(reading, vocabulary(reading)):
         sentence = reading.sentences[run.sentence]
-        if len(run.name) > 3 or run.is_place or run.is_faction or _follows_the(run, sentence):
+        if len(run.name) > 3 or run.is_faction or _follows_the(run, sentence):
             evidence.impersonal.add(run.text)
             continue
+        if run.is_place:
+            evidence.placelike.add(run.text)
         spoken = sentence.tokens[run.first].start in reading.spoken
         evidence.names[run.text] = run.name
         evidence.scores[run.text] += _score(run, sentence, spoken)
@@ -99,9 +118,16 @@ def _score(run: Run, sentence: Sentence, spoken: bool) -> int:
         score += 2
     if before is not None:
         score += 2 * (before.text in _NAMING) - 3 * (before.text in _INSIDE) - (before.text in _AROUND)
-    if spoken and (before is None or not before.text.isalnum()) and after is not None and not after.text.isalnum():
-        score += 1
-    return score
+        score += int(before.text in _SOCIAL)
+    return score + 2 * (spoken and _is_addressed(run, sentence))
+
+
+def _is_addressed(run: Run, sentence: Sentence) -> bool:
+    """Alone between marks, inside a quotation: "Mara, wait!" and "What is it, Mara?"."""
+    before, after = word(sentence, run.first - 1), word(sentence, run.last + 1)
+    if after is None or before is None:
+        return False
+    return (before.text in _QUOTES and after.text == ",") or (before.text == "," and after.text in _ENDS)
 
 
 def _speaks(run: Run, sentence: Sentence) -> bool:

@@ -16,6 +16,7 @@ from .names_en import (
 from .reading import Reading, Sentence
 
 _OPENERS = frozenset('“"‘(«—–:;…-')
+_LONGEST = 8
 _NEVER_FIRST_NAME = ("ing", "ly", "ed")
 
 
@@ -100,7 +101,7 @@ def _run(sentence: Sentence, at: int, ordinary: Counter[str]) -> Run | None:
 
 
 def _last_capitalised(sentence: Sentence, at: int) -> int:
-    while True:
+    for _ in range(_LONGEST):
         token, after = sentence.tokens[at], word(sentence, at + 1)
         if after is None:
             return at
@@ -112,6 +113,7 @@ def _last_capitalised(sentence: Sentence, at: int) -> int:
             at = joined
         else:
             return at
+    return at
 
 
 def _joined_by_of(sentence: Sentence, at: int) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from .lexicon import words
 from .mentions import word
 from .names_zh import (
     AMBIGUOUS_SURNAMES,
@@ -20,10 +21,11 @@ from .names_zh import (
 )
 from .reading import Reading, Sentence, Token
 
-_HAN_NAME = re.compile(r"[\u3400-\u9fff]+(?:·[\u3400-\u9fff]+)*")
-_VERBAL = frozenset({"v", "vd", "d", "ad", "p"})
-_NAME_PIECES = frozenset({"n", "nr", "nz", "nw", "a", "LOC", "ORG", "xc", "f", "s"})
-_NAMING_VERBS = frozenset(["叫", "名叫", "叫做", "叫作", "姓"])
+_NAME = re.compile(r"[\u3400-\u9fff]+(?:[·•][\u3400-\u9fff]+)*|[A-Za-z]+")
+_VERBAL = words("v vd d ad p")
+_NAME_PIECES = words("n nr nz nw a LOC ORG xc f s")
+_GOING = words("过 到 去 往 至 出 进 回 来到 去往 前往 抵达 离开 位于 途经")
+_NAMING_VERBS = words("叫 名叫 叫做 叫作 姓")
 
 
 class Kind(Enum):
@@ -52,6 +54,7 @@ class Evidence:
     forms: dict[str, Form] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
     other_uses: Counter[str] = field(default_factory=Counter)
+    located: Counter[str] = field(default_factory=Counter)
     tagged: set[str] = field(default_factory=set)
     acting: set[str] = field(default_factory=set)
     vouched: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -60,7 +63,7 @@ class Evidence:
     def is_name(self, text: str) -> bool:
         """Whether the uses as a name outweigh the others; one use alone must be tagged, and look it or act."""
         used = self.uses[text]
-        if used <= self.other_uses[text]:
+        if used <= self.other_uses[text] or used <= self.located[text]:
             return False
         form = self.forms[text]
         if used > 1 or text in self.vouched:
@@ -87,9 +90,9 @@ def collect(reading: Reading) -> Evidence:
 
 def classify(text: str) -> Form | None:
     """The kind of name a string has the shape of, or None for a word that names nobody."""
-    if text in NOT_NAMES or not _HAN_NAME.fullmatch(text):
+    if text in NOT_NAMES or not _NAME.fullmatch(text):
         return None
-    if "·" in text:
+    if "·" in text or "•" in text:
         return Form(text, Kind.FULL)
     family = surname(text)
     title = _title(text)
@@ -116,7 +119,7 @@ def _candidates(sentence: Sentence) -> Iterator[tuple[int, int]]:
     at = 0
     while at < len(sentence.tokens):
         width = _titled_width(sentence, at) or _nickname_width(sentence, at) or _speaker_width(sentence, at)
-        if not width and sentence.tokens[at].tag == "PER":
+        if not width and (sentence.tokens[at].tag == "PER" or _is_mistagged_title(sentence.tokens[at])):
             width = 1
         if width:
             yield at, width
@@ -135,6 +138,14 @@ def _titled_width(sentence: Sentence, at: int) -> int:
         token.text in SURNAMES and token.text not in AMBIGUOUS_SURNAMES and title.text in ROLES
     )
     return 2 if is_surname and token.tag in _NAME_PIECES else 0
+
+
+def _is_mistagged_title(token: Token) -> bool:
+    """楚将军 tagged as a place: surname and rank say more than the model does."""
+    if token.tag not in ("LOC", "ORG", "nz", "n") or token.text[0] in AMBIGUOUS_SURNAMES:
+        return False
+    form = classify(token.text)
+    return form is not None and form.kind is Kind.TITLED and token.text[len(form.surname or "") :] in ROLES
 
 
 def _nickname_width(sentence: Sentence, at: int) -> int:
@@ -174,6 +185,8 @@ def _count(sentence: Sentence, at: int, width: int, reading: Reading, evidence: 
     evidence.forms.setdefault(form.text, form)
     evidence.uses[form.text] += 1
     before, after = word(sentence, at - 1), word(sentence, at + width)
+    if _is_reached(sentence, at):
+        evidence.located[form.text] += 1
     if width == 1 and sentence.tokens[at].tag == "PER":
         evidence.tagged.add(form.text)
     if form.vouched is not None:
@@ -184,6 +197,14 @@ def _count(sentence: Sentence, at: int, width: int, reading: Reading, evidence: 
         evidence.acting.add(form.text)
     if sentence.tokens[at].start not in reading.spoken:
         evidence.narrated_in[form.text].add(sentence.index)
+
+
+def _is_reached(sentence: Sentence, at: int) -> bool:
+    """Whether somebody goes to, through or out of what stands at a word: 到白石渡, 过了白石渡."""
+    before, verb = word(sentence, at - 1), word(sentence, at - 2)
+    if before is not None and before.text == "了":
+        before = verb
+    return before is not None and before.text in _GOING
 
 
 def _count_other_uses(tokens: tuple[Token, ...], evidence: Evidence) -> None:

@@ -2,16 +2,39 @@
 
 from collections.abc import Iterator
 
+from .lexicon import words
+from .mentions import word
 from .names_en import NOT_NAMES
 from .reading import Reading, Sentence
 
-_NOUNS = frozenset(
-    ["key", "map", "compass", "letter", "ring", "knife", "dagger", "sword", "blade", "pistol", "revolver", "rifle", "gun", "watch", "locket", "pendant", "necklace", "bracelet", "brooch", "amulet", "talisman", "medallion", "medal", "coin", "mirror", "mask", "box", "chest", "casket", "case", "bottle", "vial", "flask", "cup", "goblet", "chalice", "book", "notebook", "diary", "journal", "ledger", "scroll", "parchment", "manuscript", "photograph", "photo", "portrait", "painting", "envelope", "note", "card", "ticket", "badge", "seal", "stamp", "lantern", "lamp", "candle", "torch", "match", "lighter", "pipe", "whistle", "flute", "violin", "harp", "bell", "drum", "music-box", "doll", "toy", "statue", "statuette", "figurine", "idol", "crown", "crystal", "gem", "jewel", "ruby", "diamond", "emerald", "pearl", "stone", "orb", "rod", "staff", "wand", "cane", "umbrella", "cloak", "scarf", "glove", "hat", "ribbon", "feather", "rope", "chain", "padlock", "lock", "wrench", "hammer", "spade", "lens", "telescope", "spyglass", "sextant", "chart", "blueprint", "disk", "drive", "chip", "phone", "radio", "recorder", "cartridge", "bullet", "syringe", "bag", "satchel", "purse", "suitcase", "trunk", "basket", "thimble", "needle", "button", "bead", "die", "dice", "deck", "thread"]
+_NOUNS = words(
+    """
+    key map compass letter ring knife dagger sword blade pistol revolver rifle gun watch locket
+    pendant necklace bracelet brooch amulet talisman medallion medal coin mirror mask box chest casket
+    case bottle vial flask cup goblet chalice book notebook diary journal ledger scroll parchment
+    manuscript photograph photo portrait painting envelope note card ticket badge seal stamp lantern
+    lamp candle torch match lighter pipe whistle flute violin harp bell drum music-box doll toy statue
+    statuette figurine idol crown crystal gem jewel ruby diamond emerald pearl stone orb rod staff
+    wand cane umbrella cloak scarf glove hat ribbon feather rope chain padlock lock wrench hammer
+    spade lens telescope spyglass sextant chart blueprint disk drive chip phone radio recorder
+    cartridge bullet syringe bag satchel purse suitcase trunk basket thimble needle button bead die
+    dice deck thread
+    """
 )
-_EVALUATIONS = frozenset(
-    ["old", "new", "small", "little", "big", "large", "great", "huge", "tiny", "heavy", "light", "long", "short", "same", "other", "only", "own", "whole", "single", "good", "bad", "fine", "clean", "dirty", "cold", "hot", "warm", "wet", "dry", "dark", "bright", "strange", "familiar", "open", "closed", "empty", "full", "beautiful", "ugly", "next", "last", "first", "second", "third", "left", "right", "missing", "precious", "simple", "ordinary", "plain", "worn", "half"]
+_EVALUATIONS = words(
+    """
+    old new small little big large great huge tiny heavy light long short same other only own whole
+    single good bad fine clean dirty cold hot warm wet dry dark bright strange familiar open closed
+    empty full beautiful ugly next last first second third left right missing precious simple ordinary
+    plain worn half
+    """
 )
-_DETERMINERS = frozenset(["a", "an", "the", "his", "her", "their", "my", "your", "our", "its", "this", "that", "these", "those", "one", "another", "some", "every"])
+_COMPOUNDS = words("ladder bridge holder box case chest shop maker work light cabinet store drawer stand bearer")
+_DETERMINERS = words(
+    """
+    a an the his her their my your our its this that these those one another some every
+    """
+)
 
 
 def mentions(reading: Reading) -> Iterator[tuple[str, str, int]]:
@@ -30,7 +53,10 @@ def _singular(text: str) -> str:
 
 
 def _is_noun(sentence: Sentence, at: int) -> bool:
-    """Whether a determiner stands up to three words before it: "to match" and "they ring" are verbs."""
+    """Whether a determiner stands before it ("to match" is a verb) and no other noun behind (rope ladder)."""
+    following = word(sentence, at + 1)
+    if following is not None and following.text in _COMPOUNDS:
+        return False
     return any(token.text.lower() in _DETERMINERS for token in sentence.tokens[max(0, at - 3) : at])
 
 

@@ -20,8 +20,8 @@ def is_known(person: Person, known: Iterable[str]) -> bool:
 
 def acts(reading: Reading, mention: Mention) -> bool:
     """Whether the mentioned person does or says something in that sentence."""
-    language = people_zh if reading.language == "zh-CN" else people_en
-    return language.acts(reading.sentences[mention.sentence], mention)
+    sentence = reading.sentences[mention.sentence]
+    return people_zh.acts(sentence, mention) if reading.language == "zh-CN" else people_en.acts(sentence, mention)
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from .evidence_en import Evidence, collect, is_verb_like
-from .forms_en import base, is_opening, vocabulary
+from .forms_en import Run, base, is_opening, vocabulary
+from .lexicon import words
 from .mentions import Match, Mention, Roster, word
 from .names_en import (
     FACTION_ENDINGS,
@@ -16,8 +17,13 @@ from .names_en import (
 )
 from .reading import Reading, Sentence
 
-_NEVER_SUBJECT_AFTER = frozenset(
-    ["at", "to", "toward", "towards", "from", "with", "for", "of", "on", "by", "beside", "behind", "past", "near", "before", "after", "about", "against", "like"]
+_LONGEST = 6
+_COMPANIONS = 6
+_NEVER_SUBJECT_AFTER = words(
+    """
+    at to toward towards from with for of on by beside behind past near before after about against
+    like
+    """
 )
 
 
@@ -25,17 +31,19 @@ def roster(reading: Reading, known: Iterable[str]) -> Roster:
     """The names of the text and the known ones, with the forms that stand for the same person joined."""
     evidence = collect(reading)
     found = Roster()
-    for name in known:
-        found.add(name, name)
-    for text, name in evidence.names.items():
-        if len(name) > 1 and text not in found.canonical and evidence.is_person(text):
+    earlier = [_as_run(name) for name in known if name.count(" ") < _LONGEST]
+    for run in earlier:
+        evidence.add_known(run)
+    beginnings = {parts[0] for parts in evidence.names.values() if len(parts) > 1}
+    for text, parts in evidence.names.items():
+        if len(parts) > 1 and evidence.is_person(text) and not _has_word_before(parts, beginnings, evidence):
             found.add(text, text)
     owners = _owners(found.names())
     _join_titled_full_names(found, evidence)
     _join_titles(found, evidence, owners)
     _join_parts(found, owners)
-    for text, name in evidence.names.items():
-        if len(name) == 1 and text not in found.canonical and text not in owners and evidence.is_person(text):
+    for text, parts in evidence.names.items():
+        if len(parts) == 1 and text not in found.canonical and text not in owners and evidence.is_person(text):
             found.add(text, text)
     return found
 
@@ -50,9 +58,9 @@ def matcher(reading: Reading, found: Roster) -> Match:
         if base(sentence.tokens[at].text) not in beginnings:
             return None
         for last in range(min(at + longest, len(sentence.tokens)) - 1, at - 1, -1):
-            words = [token.text for token in sentence.tokens[at : last + 1]]
-            words[-1] = base(words[-1])
-            surface = " ".join(words)
+            parts = [token.text for token in sentence.tokens[at : last + 1]]
+            parts[-1] = base(parts[-1])
+            surface = " ".join(parts)
             if surface in found.canonical:
                 return None if _is_something_else(sentence, at, last, ordinary) else (surface, last)
         return None
@@ -71,21 +79,34 @@ def acts(sentence: Sentence, mention: Mention) -> bool:
     if before is not None and before.text in _NEVER_SUBJECT_AFTER:
         return False
     after = mention.last + 1
-    while (token := word(sentence, after)) is not None and (token.text == "and" or token.text[0].isupper()):
-        after += 1
+    for _ in range(_COMPANIONS):
+        token = word(sentence, after)
+        if token is not None and (token.text == "and" or token.text[0].isupper()):
+            after += 1
     return is_verb_like(sentence, after)
 
 
+def _has_word_before(parts: tuple[str, ...], beginnings: set[str], evidence: Evidence) -> bool:
+    """Beg Mara Voss, beside Mara Voss: a sentence began with another word. The known is never doubted."""
+    text, rest = " ".join(parts), " ".join(parts[1:])
+    if text in evidence.known or (text in evidence.backed and len(parts) == 2):
+        return False
+    return rest in beginnings if len(parts) == 2 else rest in evidence.names
+
+
+def _as_run(name: str) -> Run:
+    parts = name.split(" ")
+    title = parts.pop(0) if len(parts) > 1 and parts[0] in TITLES else None
+    return Run(title, tuple(parts), 0, 0, 0, opening=False, possessive=False)
+
+
 def _owners(names: Iterable[str]) -> dict[str, list[str]]:
-    """Full names by their first and last words, titles left aside."""
+    """Full names by their first and last words."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        words = name.split(" ")
-        while len(words) > 1 and words[0] in TITLES:
-            words.pop(0)
-        if len(words) > 1 or words[0] != name:
-            for part in {words[0], words[-1]}:
-                found[part].append(name)
+        parts = name.split(" ")
+        for part in dict.fromkeys((parts[0], parts[-1])):
+            found[part].append(name)
     return found
 
 

@@ -4,27 +4,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from .forms_zh import Evidence, Form, Kind, classify, collect
+from .lexicon import words
 from .mentions import Match, Mention, Roster, word
 from .reading import Reading, Sentence
 
-_ACTING_TAGS = frozenset({"v", "vd", "d", "ad", "p", "a"})
-_NAME_LIKE = frozenset({"n", "nr", "nz", "nw", "LOC", "ORG", "xc"})
-_NEVER_SUBJECT_AFTER = frozenset(["对", "向", "跟", "朝", "给", "被", "把", "替", "为", "与", "同", "离", "往", "从", "在", "比"])
-_LINKS = frozenset(["和", "与", "跟", "同", "、"])
+_LONGEST = 12
+_COMPANIONS = 6
+_ACTING_TAGS = words("v vd d ad p a")
+_NAME_LIKE = words("n nr nz nw LOC ORG xc")
+_NEVER_SUBJECT_AFTER = words("对 向 跟 朝 给 被 把 替 为 与 同 离 往 从 在 比")
+_LINKS = words("和 与 跟 同 、")
 
 
 def roster(reading: Reading, known: Iterable[str]) -> Roster:
     """The names of the text and the known ones, with the forms that stand for the same person joined."""
     evidence = collect(reading)
     found = Roster()
-    earlier = {name: form for name in known if (form := classify(name.strip())) is not None}
-    for name in earlier:
+    earlier = [classify(name) or Form(name, Kind.BARE) for name in known if len(name) <= _LONGEST]
+    for form in earlier:
+        evidence.forms.setdefault(form.text, form)
+    full = [form.text for form in earlier if form.kind is Kind.FULL]
+    given = set(_by_given_name(full))
+    for name in (*(name for name in full if name not in given), *_full_names(evidence)):
         found.add(name, name)
-    for name in _full_names(evidence):
-        found.add(name, name)
-    _join_bare(found, evidence)
+    trusted = {form.text for form in earlier}
+    _join_bare(found, evidence, trusted)
     _join_vouched(found, evidence)
-    _join_by_surname(found, evidence)
+    _join_by_surname(found, evidence, trusted)
     return found
 
 
@@ -62,8 +68,10 @@ def acts(sentence: Sentence, mention: Mention) -> bool:
     if mention.spoken or (before is not None and before.text in _NEVER_SUBJECT_AFTER):
         return False
     after = mention.last + 1
-    while (token := word(sentence, after)) is not None and (token.text in _LINKS or token.tag == "PER"):
-        after += 1
+    for _ in range(_COMPANIONS):
+        token = word(sentence, after)
+        if token is not None and (token.text in _LINKS or token.tag == "PER"):
+            after += 1
     follower = word(sentence, after)
     return follower is not None and follower.tag in _ACTING_TAGS
 
@@ -100,7 +108,7 @@ def _by_given_name(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _join_bare(found: Roster, evidence: Evidence) -> None:
+def _join_bare(found: Roster, evidence: Evidence, trusted: set[str]) -> None:
     """明远 joins the only 陆明远; a bare name of nobody (露西) stands for itself when it is used as one."""
     owners = _by_given_name(found.names())
     for text, form in evidence.forms.items():
@@ -108,9 +116,12 @@ def _join_bare(found: Roster, evidence: Evidence) -> None:
             continue
         if len(owners.get(text, ())) == 1:
             found.add(text, owners[text][0])
-        elif form.kind is Kind.BARE and evidence.uses[text] > 1 and text in evidence.acting:
-            if evidence.is_name(text):
-                found.add(text, text)
+        elif form.kind is Kind.BARE and (text in trusted or _stands_alone(text, evidence)):
+            found.add(text, text)
+
+
+def _stands_alone(text: str, evidence: Evidence) -> bool:
+    return evidence.uses[text] > 1 and text in evidence.acting and evidence.is_name(text)
 
 
 def _join_vouched(found: Roster, evidence: Evidence) -> None:
@@ -121,7 +132,7 @@ def _join_vouched(found: Roster, evidence: Evidence) -> None:
                 found.add(title_name, found.canonical[name])
 
 
-def _join_by_surname(found: Roster, evidence: Evidence) -> None:
+def _join_by_surname(found: Roster, evidence: Evidence, trusted: set[str]) -> None:
     """陈队长 or 老陈 joins the only 陈, unless the narrator puts both into one sentence; else it stands alone."""
     owners: dict[str, list[str]] = defaultdict(list)
     for name in found.names():
@@ -131,7 +142,7 @@ def _join_by_surname(found: Roster, evidence: Evidence) -> None:
     for text, form in evidence.forms.items():
         if form.kind not in (Kind.TITLED, Kind.NICKNAME) or text in found.canonical:
             continue
-        if not _is_address(form, evidence):
+        if text not in trusted and not _is_address(form, evidence):
             continue
         candidates = owners.get(form.surname or "", [])
         if len(candidates) == 1 and not _are_two_people(text, candidates[0], evidence):

@@ -56,8 +56,9 @@ def read(text: str, language: Language) -> Reading:
     found: list[Sentence] = []
     quoted: list[Span] = []
     for paragraph in paragraphs(text, language):
-        quoted.extend(quotations(text, paragraph))
-        for begin, end in sentences(text, paragraph, language):
+        inside = quotations(text, paragraph)
+        quoted.extend(inside)
+        for begin, end in sentences(text, paragraph, Spoken(inside), language):
             tokens = tuple(_tokens(text[begin:end], begin, language))
             found.append(Sentence(text[begin:end], begin, len(found), tokens))
     return Reading(language, tuple(found), Spoken(quoted))

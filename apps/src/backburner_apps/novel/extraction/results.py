@@ -12,7 +12,8 @@ class CharacterState:
     """Where a character stands at the end of a text.
 
     ``last_action`` is the last sentence in which the character is the one who acts or speaks, empty when
-    there is none. ``with_whom`` and ``where`` belong to the last sentence that names the character.
+    there is none. ``with_whom`` (named in the same or a neighbouring sentence) and ``where`` belong to the last
+    sentence in which the narrator names the character; both are empty for somebody who is only spoken of.
     """
 
     name: str

@@ -15,7 +15,24 @@ _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|Rev|Capt|Col|Gen|Lt|Sg
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t\u3000\r]*\n|\n")
 _BLANK_LINE = re.compile(r"\n[ \t\u3000\r]*\n")
 _QUOTES = (("“", "”"), ("「", "」"), ("『", "』"))
+_CHINESE_TAG = re.compile(r"[^。！？!?…“”「」：:]{1,12}[说问道喊答叫骂][。，,：:]")
+_ENGLISH_TAG = re.compile(
+    r"\s+(?:[A-Z][\w’']*\.?\s){1,3}(?:said|asked|replied|answered|whispered|shouted|called|cried|murmured|muttered)\b"
+)
 _WRAPPED = 50
+_LONG = 160
+
+
+class Spoken:
+    """Answers whether an offset lies inside a quotation."""
+
+    def __init__(self, spans: list[Span]) -> None:
+        self._spans = spans
+        self._starts = [begin for begin, _ in spans]
+
+    def __contains__(self, offset: int) -> bool:
+        at = bisect_right(self._starts, offset) - 1
+        return at >= 0 and offset < self._spans[at][1]
 
 
 def paragraphs(text: str, language: Language) -> Iterator[Span]:
@@ -28,12 +45,17 @@ def paragraphs(text: str, language: Language) -> Iterator[Span]:
     yield begin, len(text)
 
 
-def sentences(text: str, paragraph: Span, language: Language) -> Iterator[Span]:
-    """Spans of the sentences of one paragraph, without the white space around them."""
+def sentences(text: str, paragraph: Span, spoken: Spoken, language: Language) -> Iterator[Span]:
+    """Spans of the sentences of one paragraph, without the white space around them.
+
+    What somebody says stays whole, with the "she said" behind it, unless the speech is long.
+    """
     begin, end = paragraph
     pattern = _CHINESE_END if language == "zh-CN" else _ENGLISH_END
     for stop in pattern.finditer(text, begin, end):
         if language == "en" and not _ends_english_sentence(text, begin, stop, end):
+            continue
+        if stop.end() - begin < _LONG and (stop.end() in spoken or _is_tagged(text, stop, end, language)):
             continue
         yield from _trimmed(text, begin, stop.end())
         begin = stop.end()
@@ -59,18 +81,6 @@ def quotations(text: str, paragraph: Span) -> list[Span]:
     return found
 
 
-class Spoken:
-    """Answers whether an offset lies inside a quotation."""
-
-    def __init__(self, spans: list[Span]) -> None:
-        self._spans = spans
-        self._starts = [begin for begin, _ in spans]
-
-    def __contains__(self, offset: int) -> bool:
-        at = bisect_right(self._starts, offset) - 1
-        return at >= 0 and offset < self._spans[at][1]
-
-
 def _is_wrapped(text: str) -> bool:
     if not _BLANK_LINE.search(text):
         return False
@@ -85,6 +95,14 @@ def _ends_english_sentence(text: str, begin: int, stop: re.Match[str], end: int)
     following = text[stop.end() : min(end, stop.end() + 40)].lstrip()
     # "Come in!" he said. — the tag that follows belongs to the same sentence.
     return not (following[:1].islower())
+
+
+def _is_tagged(text: str, stop: re.Match[str], end: int, language: Language) -> bool:
+    """Whether a quotation has just closed and the words behind it tell who spoke."""
+    if text[stop.end() - 1] not in _CLOSING:
+        return False
+    tag = _CHINESE_TAG if language == "zh-CN" else _ENGLISH_TAG
+    return tag.match(text, stop.end(), end) is not None
 
 
 def _trimmed(text: str, begin: int, end: int) -> Iterator[Span]:

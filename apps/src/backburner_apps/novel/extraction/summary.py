@@ -2,16 +2,25 @@
 
 import re
 from collections import Counter
+from itertools import pairwise
 from math import sqrt
 
+from .language import Language
+from .lexicon import words
 from .people import people
 from .reading import Reading, Sentence
 
-_CONTENT_TAGS = frozenset({"n", "nr", "nz", "nw", "v", "vn", "a", "an", "PER", "LOC", "ORG", "s"})
-_ENGLISH_STOPWORDS = frozenset(
-    ["the", "and", "that", "this", "with", "from", "they", "them", "their", "there", "then", "than", "have", "had", "has", "was", "were", "been", "are", "not", "but", "for", "you", "your", "his", "her", "hers", "she", "him", "its", "into", "onto", "over", "under", "what", "when", "where", "which", "who", "whom", "would", "could", "should", "will", "said", "asked", "about", "after", "before", "again", "all", "any", "because", "did", "does", "down", "just", "like", "more", "most", "much", "now", "only", "other", "our", "out", "some", "such", "through", "too", "until", "up", "very", "while"]
+_CONTENT_TAGS = words("n nr nz nw v vn a an PER LOC ORG s")
+_ENGLISH_STOPWORDS = words(
+    """
+    the and that this with from they them their there then than have had has was were been are not but
+    for you your his her hers she him its into onto over under what when where which who whom would
+    could should will said asked about after before again all any because did does down just like more
+    most much now only other our out some such through too until up very while
+    """
 )
 _UNBALANCED = (("“", "”"), ("「", "」"))
+_SPEECH_MARKS = ("“", "「", '"')
 _SHORTEST = {"zh-CN": 10, "en": 40}
 _LETTERS = re.compile(r"[^\W_]")
 
@@ -25,8 +34,8 @@ def summarize_reading(reading: Reading, sentences: int) -> str:
     weights = _weights(reading)
     bounds = [round(part * len(candidates) / count) for part in range(count + 1)]
     chosen = [
-        max(candidates[begin:end], key=lambda sentence: _score(sentence, weights, reading))
-        for begin, end in zip(bounds, bounds[1:], strict=False)
+        max(candidates[begin:end], key=lambda sentence: _score(sentence, weights, reading.language))
+        for begin, end in pairwise(bounds)
     ]
     return ("" if reading.language == "zh-CN" else " ").join(sentence.text for sentence in chosen)
 
@@ -47,13 +56,13 @@ def _content(text: str, tag: str) -> str:
     return lowered if len(text) > 2 and text[0].isalpha() and lowered not in _ENGLISH_STOPWORDS else ""
 
 
-def _score(sentence: Sentence, weights: dict[str, float], reading: Reading) -> float:
+def _score(sentence: Sentence, weights: dict[str, float], language: Language) -> float:
     forms = {_content(token.text, token.tag) for token in sentence.tokens}
     total = sum(weights.get(form, 0.0) for form in forms)
     score = total / sqrt(8 + len(sentence.tokens))
     fragment = any(sentence.text.count(left) != sentence.text.count(right) for left, right in _UNBALANCED)
     if fragment or sentence.text.count('"') % 2:
         score *= 0.5
-    if sentence.start in reading.spoken or sentence.text[0] in '“「"':
+    if any(mark in sentence.text for mark in _SPEECH_MARKS):
         score *= 0.6
-    return score * (0.5 if len(sentence.text) < _SHORTEST[reading.language] else 1.0)
+    return score * (0.5 if len(sentence.text) < _SHORTEST[language] else 1.0)

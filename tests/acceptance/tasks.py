@@ -1,0 +1,47 @@
+"""What the worker processes of the acceptance tests run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from backburner import Backburner, Run
+
+bb = Backburner()
+
+
+@bb.task(public=True)
+async def story(run: Run) -> str:
+    """Three model calls, two of which stream into the same channel with a word between them."""
+    await run.progress(1, "Thinking")
+    await run.llm.text("Think of an outline.", name="outline", channel=None)
+    first = await run.llm.text("Write part one.", name="one")
+    await run.text("\n\n")
+    second = await run.llm.text("Write part two.", name="two")
+    return f"{first}\n\n{second}"
+
+
+@bb.task(public=True)
+async def mark(run: Run, path: str, number: int) -> int:
+    """Leaves one line for each time it is run."""
+    with open(path, "a") as file:
+        file.write(f"{number}\n")
+    return number
+
+
+@bb.task(public=True, retries=0)
+async def hold(run: Run, gate: str) -> str:
+    """Runs until the file ``gate`` exists; says which process ended it."""
+    await run.progress(50, f"held by {os.getpid()}")
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.01)
+    await run.progress(90, f"let go by {os.getpid()}")
+    return str(os.getpid())
+
+
+@bb.task(public=True, retries=0)
+async def block(run: Run, seconds: float) -> int:
+    """Holds up the event loop, as a careless handler does."""
+    time.sleep(seconds)
+    return run.attempt
