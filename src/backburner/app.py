@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session
 
+    from .delivery.hubs import Hubs
     from .llm.client import Llm
     from .llm.settings import ModelSettings
     from .wiring import Parts
@@ -189,6 +190,11 @@ class Backburner:
     @property
     def watcher(self) -> Watcher:
         return self._open().watcher
+
+    @property
+    def hubs(self) -> Hubs:
+        """Those who read the log for open event streams, one for each event loop."""
+        return self._open().hubs
 
     @cached_property
     def router(self) -> APIRouter:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
 from .domain.errors import ConfigurationError
 from .loading import load
+from .settings import load_settings
 
 if TYPE_CHECKING:
     import uvicorn
+
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def serve_target(target: str, host: str, port: int, embedded_worker: bool) -> None:
@@ -48,9 +54,15 @@ def make_server(app: Any, host: str, port: int) -> uvicorn.Server:
 
 
 def run_server(app: Any, host: str, port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises `ConfigurationError` when the address is taken."""
-    import socket
+    """Serve until SIGTERM or Ctrl-C.
 
+    Raises `ConfigurationError` when the address is taken, or open to others while authentication is off.
+    """
+    if load_settings().auth == "off" and host not in LOOPBACK:
+        raise ConfigurationError(
+            f"authentication is off, so that whoever reaches {host} would own every job: listen on 127.0.0.1, and let "
+            "others in through a proxy that authenticates"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,4 +75,7 @@ def run_server(app: Any, host: str, port: int) -> None:
         probe.listen(2048)
         address = f"[{host}]" if ":" in host else host
         print(f"Serving on http://{address}:{probe.getsockname()[1]}", flush=True)
+        # uvicorn raises the signal that ended it once more: an orderly end is no reason to die of it.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
         make_server(app, host, port).run(sockets=[probe])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from .run import current_run
 
 if TYPE_CHECKING:
     from .app import Backburner
+
+log = logging.getLogger("backburner.task")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -154,7 +157,11 @@ class Task(Generic[P, R]):
             return None
         if self.options.words is None:
             return default_notice(self.name, kind, detail)
-        return self.options.words(kind, decode(args), detail)
+        try:
+            return self.options.words(kind, decode(args), detail)
+        except Exception:
+            log.exception("the words of task %s failed; the notification gets plain ones", self.name)
+            return default_notice(self.name, kind, detail)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function itself, for tests."""

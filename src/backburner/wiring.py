@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .delivery.hubs import Hubs
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
 from .handler import AsyncHandler, ThreadHandler
@@ -39,6 +40,7 @@ class Parts:
             self.signal.close()
             raise
         self.watcher = Watcher(self.store, self.signal)
+        self.hubs = Hubs(self.store, self.signal)
 
     @cached_property
     def model_clients(self) -> ClientPool:
@@ -72,6 +74,7 @@ class Parts:
         return Worker(self.store, self.signal, tasks, prepare, limits)
 
     def close(self) -> None:
+        self.hubs.close()
         self.watcher.close()
         self.store.close()
         self.signal.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -39,13 +40,23 @@ class SQLite:
         try:
             self.locks.mkdir(exist_ok=True)
         except OSError as error:
-            raise StoreUnavailable(f"the database {self.path} cannot be used: {error.strerror}") from None
+            raise StoreUnavailable(self._unusable(error)) from None
+
+    def _unusable(self, error: OSError) -> str:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return (
+                f"{self.path} is on a read-only disk or belongs to somebody else ({error.strerror}): give this user the "
+                "right to write there"
+            )
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk of {self.path} is full: make room there"
+        return f"{self.path} cannot be used: {error.strerror}"
 
     def turn(self) -> Turn:
         try:
             return Turn(self.locks)
         except OSError as error:
-            raise StoreUnavailable(f"the locks beside {self.path} cannot be opened: {error.strerror}") from None
+            raise StoreUnavailable(self._unusable(error)) from None
 
     def open_writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection, checkpoint: bool = True) -> Any:
         """A connection that is fully durable: every commit is on disk when it returns."""

@@ -21,6 +21,7 @@ class Stopped(Enum):
     """Why a running handler was interrupted."""
 
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed out"
     DRAINED = "drained"
     LOST = "lost"
 
@@ -32,41 +33,36 @@ class Running:
     handler: Handler
     task: asyncio.Task[None] | None = None
     stopped: Stopped | None = None
+    interruptible: bool = False
     settled: bool = False
 
 
 async def execute(running: Running) -> Outcome | None:
     """Call the handler; None when the job is no longer ours to settle."""
-    job, spec = running.job, running.spec
-    timeout = spec.timeout
+    job = running.job
     try:
-        if timeout is None:
-            result = await running.handler()
-        else:
-            async with asyncio.timeout(timeout) as limit:
-                result = await running.handler()
+        result = await running.handler()
     except asyncio.CancelledError:
-        return _stopped(running)
+        return stopped_outcome(running)
     except LeaseLost:
         log.info("job %s (%s): attempt %d lost its lease", job.id, job.task, job.attempt)
         return None
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        if running.stopped is not None:
-            return _stopped(running)
-        if timeout is not None and isinstance(error, TimeoutError) and limit.expired():
-            error = JobTimeout(f"the job took longer than its limit of {timeout:g} s")
-        return _failed(running, error)
+        return _failed(running, error) if running.stopped is None else stopped_outcome(running)
     if running.stopped is Stopped.LOST:
         return None
-    return Completed(result, spec.notice("completed", job.owner, job.args, None))
+    return Completed(result, running.spec.notice("completed", job.owner, job.args, None))
 
 
-def _stopped(running: Running) -> Outcome | None:
+def stopped_outcome(running: Running) -> Outcome | None:
+    """What an interrupted execution comes to; None when the job is no longer ours to settle."""
     match running.stopped:
         case Stopped.CANCELLED:
             return Interrupted()
+        case Stopped.TIMED_OUT:
+            return _failed(running, JobTimeout(f"the job took longer than its limit of {running.spec.timeout:g} s"))
         case Stopped.DRAINED:
             return Released()
         case Stopped.LOST:

@@ -17,7 +17,7 @@ from ..domain.operations import (
     CancelRequests,
     Claim,
     Execution,
-    Interrupted,
+    Failed,
     Notify,
     Outcome,
     RegisterWorker,
@@ -25,7 +25,7 @@ from ..domain.operations import (
     Settle,
 )
 from ..ports import Handler, Hint, Signal, Store, TaskSpec
-from .executor import Running, Stopped, execute
+from .executor import Running, Stopped, describe, execute, stopped_outcome
 from .heartbeat import Heartbeat
 
 log = logging.getLogger("backburner.worker")
@@ -137,23 +137,47 @@ class Worker:
     async def _execute(self, running: Running) -> None:
         job = running.job
         try:
-            notice = running.spec.notice("started", job.owner, job.args, None)
-            if notice is not None:
-                await self._store.write(Notify(Execution(job.id, job.attempt), "started", notice))
-            outcome = await execute(running)
+            outcome = await self._call(running)
             if outcome is not None and not running.settled:
                 running.settled = True
                 await self._settle(job, outcome)
             await running.handler.ended()
         except LeaseLost:
             log.info("job %s went to another worker", job.id)
-        except asyncio.CancelledError:
-            if not running.settled:
-                raise
+        except Exception as error:
+            log.exception("job %s could not be run", job.id)
+            with contextlib.suppress(LeaseLost):
+                await self._settle(job, Failed(describe(error), None))
         finally:
-            if self._running.get(job.id) is running:
-                del self._running[job.id]
-            self._wake.set()
+            self._leave(running)
+
+    async def _call(self, running: Running) -> Outcome | None:
+        """Call the handler. Only here may the task be cancelled: what comes before and after must not be lost."""
+        job, timer = running.job, self._start_timer(running)
+        try:
+            notice = running.spec.notice("started", job.owner, job.args, None)
+            if notice is not None:
+                await self._store.write(Notify(Execution(job.id, job.attempt), "started", notice))
+            if running.stopped is not None:
+                return stopped_outcome(running)
+            running.interruptible = True
+            return await execute(running)
+        finally:
+            running.interruptible = False
+            if timer is not None:
+                timer.cancel()
+
+    def _start_timer(self, running: Running) -> asyncio.TimerHandle | None:
+        if running.spec.timeout is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(running.spec.timeout, self._interrupt, running, Stopped.TIMED_OUT)
+
+    def _leave(self, running: Running) -> None:
+        """Its slot is free."""
+        if self._running.get(running.job.id) is running:
+            del self._running[running.job.id]
+        self._wake.set()
 
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
         """A finished job waits for a store that cannot be written, as long as the lease holds."""
@@ -191,8 +215,8 @@ class Worker:
         if running.stopped is None:
             running.stopped = why
             running.handler.interrupt()
-            assert running.task is not None
-            running.task.cancel()
+            if running.interruptible and running.task is not None:
+                running.task.cancel()
             asyncio.get_running_loop().call_later(ABANDON_AFTER, self._abandon, running)
 
     def _abandon(self, running: Running) -> None:
@@ -201,12 +225,15 @@ class Worker:
             return
         log.warning("job %s (%s) ignores its cancellation and is abandoned", running.job.id, running.job.task)
         running.settled = True
-        if running.stopped is Stopped.CANCELLED:
-            self._spawn(self._settle_abandoned(running.job))
+        self._spawn(self._settle_abandoned(running))
 
-    async def _settle_abandoned(self, job: Claimed) -> None:
+    async def _settle_abandoned(self, running: Running) -> None:
+        outcome = stopped_outcome(running)
         with contextlib.suppress(LeaseLost):
-            await self._settle(job, Interrupted())
+            if outcome is not None:
+                await self._settle(running.job, outcome)
+        await running.handler.ended()
+        self._leave(running)
 
     async def _watch(self) -> None:
         """A lease that could not be renewed for two thirds of its time is as good as lost."""

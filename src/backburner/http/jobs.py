@@ -1,0 +1,142 @@
+"""Submitting, reading, cancelling, retrying and erasing jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AwareDatetime, ValidationError
+
+from ..domain.errors import IllegalTransition, InvalidArguments, JobNotFound, UnknownTask
+from ..domain.job import JobRecord, Status
+from ..domain.json import decode
+from ..domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retry
+from .auth import owner
+from .body import read_json
+from .problems import ProblemRoute, described, field_errors
+from .schemas import JobOut, JobPage, Submission, job_json, job_summary
+
+if TYPE_CHECKING:
+    from ..app import Backburner
+
+Owner = Annotated[str, Depends(owner)]
+
+
+def job_routes(bb: Backburner) -> APIRouter:
+    router = APIRouter(route_class=ProblemRoute, tags=["jobs"])
+
+    @router.post(
+        "/jobs",
+        status_code=202,
+        response_model=JobOut,
+        responses=described(400, 403, 404, 413, 422, 503),
+        openapi_extra=_body_of(Submission),
+    )
+    async def submit_job(request: Request, owner: Owner) -> Response:
+        """Put a job on disk. Only tasks that are marked public can be submitted here."""
+        wanted = _parse(await read_json(request))
+        task = bb.tasks.get(wanted.task)
+        if task is None or not task.options.public:
+            raise UnknownTask(f"There is no task {wanted.task!r} that is open to this interface.")
+        args = task.parameters.check(wanted.args)
+        priority = None if wanted.priority is None else min(max(wanted.priority, 1), 10)
+        submission = task.using(owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at)
+        job = await submission.submit(**args)
+        content = job_json(replace(job.record, args=args), base=base_of(request))
+        return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1"})
+
+    @router.get("/jobs", response_model=JobPage, responses=described(403, 422, 503))
+    async def list_jobs(
+        request: Request,
+        owner: Owner,
+        status: Status | None = None,
+        task: str | None = None,
+        queue: str | None = None,
+        since: Annotated[AwareDatetime | None, Query(description="created at this time or later")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: str | None = None,
+    ) -> Response:
+        """The caller's jobs, newest first."""
+        created = int(since.timestamp() * 1e6) if since is not None else None
+        found = await bb.store.read(ListJobs(owner, status, task, queue, created, cursor, limit + 1))
+        base, shown = base_of(request), found[:limit]
+        following = shown[-1].id if len(found) > limit else None
+        return JSONResponse({"jobs": [job_summary(record, base) for record in shown], "next": following})
+
+    @router.get("/jobs/{id}", response_model=JobOut, responses=described(403, 404, 503))
+    async def get_job(request: Request, owner: Owner, id: str) -> Response:
+        """The job as it stands."""
+        return JSONResponse(await full_job(bb, await _find(id, owner), base_of(request)))
+
+    @router.delete("/jobs/{id}", status_code=204, responses=described(403, 404, 409, 503))
+    async def erase_job(owner: Owner, id: str) -> Response:
+        """Erase a finished job and all that belongs to it."""
+        await bb.store.write(Erase(id, owner))
+        return Response(status_code=204)
+
+    @router.post("/jobs/{id}/cancel", response_model=JobOut, responses=described(403, 404, 503))
+    async def cancel_job(request: Request, owner: Owner, id: str) -> Response:
+        """Cancel a pending job, ask a running one to stop; a finished one stays as it is."""
+        return JSONResponse(await full_job(bb, await bb.store.write(Cancel(id, owner)), base_of(request)))
+
+    @router.post("/jobs/{id}/retry", response_model=JobOut, responses=described(403, 404, 409, 503))
+    async def retry_job(request: Request, owner: Owner, id: str) -> Response:
+        """Run a failed or cancelled job again, from its first unfinished step."""
+        return JSONResponse(await full_job(bb, await bb.store.write(Retry(id, owner)), base_of(request)))
+
+    @router.get(
+        "/jobs/{id}/result",
+        response_class=Response,
+        responses={
+            200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}},
+            **described(403, 404, 409, 503),
+        },
+    )
+    async def get_result(owner: Owner, id: str) -> Response:
+        """The result alone."""
+        record = await _find(id, owner)
+        result = await bb.store.read(GetResult(id)) if record.status is Status.COMPLETED else None
+        if result is None:
+            raise IllegalTransition(f"job {id} is {record.status}: only a completed job has a result")
+        name = {"Content-Disposition": f'attachment; filename="{id}.json"'}
+        return Response(result, headers=name, media_type="application/json")
+
+    async def _find(id: str, owner: str) -> JobRecord:
+        record = await bb.store.read(GetJob(id, owner))
+        if record is None:
+            raise JobNotFound(f"there is no job {id}")
+        return record
+
+    return router
+
+
+async def full_job(bb: Backburner, record: JobRecord, base: str) -> dict[str, Any]:
+    """A job with its result, as `job_json` writes it."""
+    text = await bb.store.read(GetResult(record.id)) if record.status is Status.COMPLETED else None
+    return job_json(record, decode(text) if text is not None else None, base)
+
+
+def base_of(request: Request) -> str:
+    """What stands before every address of the application: behind a proxy, or where it is mounted."""
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def _parse(body: Any) -> Submission:
+    try:
+        wanted = Submission.model_validate(body)
+    except ValidationError as error:
+        fields = field_errors(error.errors())
+        wrong = "; ".join(f"{name}: {message}" for name, message in fields.items())
+        raise InvalidArguments(f"the submission does not fit: {wrong}", fields) from None
+    if wanted.delay is not None and wanted.run_at is not None:
+        one = "give either delay or run_at"
+        raise InvalidArguments(f"the submission has a delay and a run_at: {one}", {"delay": one, "run_at": one})
+    return wanted
+
+
+def _body_of(model: Any) -> dict[str, Any]:
+    """The body is read by hand, so that its size is limited while it arrives; OpenAPI knows it all the same."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

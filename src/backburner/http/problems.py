@@ -1,0 +1,160 @@
+"""Every error as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from ..domain.errors import (
+    BackburnerError,
+    ConfigurationError,
+    IllegalTransition,
+    InvalidArguments,
+    JobNotFound,
+    StoreUnavailable,
+    TooLarge,
+    UnknownTask,
+)
+from .schemas import ProblemOut
+
+log = logging.getLogger("backburner.http")
+
+MEDIA_TYPE = "application/problem+json"
+STATUS: Mapping[type[BackburnerError], int] = {
+    UnknownTask: 404,
+    JobNotFound: 404,
+    IllegalTransition: 409,
+    ConfigurationError: 500,
+}
+
+
+class Refused(BackburnerError):
+    """The request cannot be answered as it stands. ``status`` is its HTTP status."""
+
+    def __init__(self, status: int, type: str, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.type = type
+        self.title = title
+
+
+class ProblemRoute(APIRoute):
+    """A route whose errors are problems, whatever application it is part of."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:
+                return problem_of(error, request)
+
+        return answer
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer with problems everywhere in an application, also where no route matches."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_of(error, request)
+
+    for kind in (BackburnerError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def problem_of(error: Exception, request: Request) -> Response:
+    """What a client is told of an error. One that nobody expected is logged and not explained."""
+    match error:
+        case Refused():
+            return problem(error.status, error.type, error.title, error.detail)
+        case InvalidArguments():
+            status = 413 if isinstance(error, TooLarge) else 422
+            return problem(status, error.type, error.title, error.detail, errors=error.fields or None)
+        case StoreUnavailable():
+            wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+            return problem(503, error.type, error.title, error.detail, headers=wait)
+        case BackburnerError() if (kind := _known(error)) is not None:
+            return problem(STATUS[kind], error.type, error.title, error.detail)
+        case RequestValidationError():
+            return _invalid(error.errors())
+        case HTTPException():
+            return _from_status(error)
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(
+        500, "internal_error", "Something went wrong on the server", "The server's log has the details of this request."
+    )
+
+
+def problem(
+    status: int,
+    type: str,
+    title: str,
+    detail: str,
+    *,
+    errors: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    content: dict[str, Any] = {
+        "type": f"urn:backburner:{type}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if errors is not None:
+        content["errors"] = dict(errors)
+    return JSONResponse(content, status, headers, MEDIA_TYPE)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These problems, as OpenAPI says it."""
+    schema = ProblemOut.model_json_schema()
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def field_errors(errors: Sequence[Any]) -> dict[str, str]:
+    """pydantic's findings: the name of a field → what is wrong with it."""
+    found: dict[str, str] = {}
+    for error in errors:
+        place = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header", "cookie")]
+        found[".".join(place) or "body"] = error["msg"]
+    return found
+
+
+def _known(error: BackburnerError) -> type[BackburnerError] | None:
+    return next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+
+
+def _invalid(errors: Sequence[Any]) -> Response:
+    if any(error["type"] == "json_invalid" for error in errors):
+        return problem(400, "malformed", "The body is not JSON", "The body of the request is not JSON.")
+    fields = field_errors(errors)
+    detail = "; ".join(f"{name}: {message}" for name, message in fields.items())
+    return problem(422, InvalidArguments.type, "The request does not fit the route", detail, errors=fields)
+
+
+def _from_status(error: HTTPException) -> Response:
+    status = HTTPStatus(error.status_code)
+    if status < 400 or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return Response(status_code=status, headers=error.headers)
+    detail = error.detail if isinstance(error.detail, str) else str(error.detail)
+    explanation = status.description or status.phrase
+    return problem(
+        status,
+        status.name.lower(),
+        status.phrase,
+        explanation if detail == status.phrase else detail,
+        headers=error.headers,
+    )

@@ -1,0 +1,201 @@
+"""What goes over HTTP, as JSON and as the schemas that describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ..delivery.sse import timestamp
+from ..domain.job import JobRecord, Status
+from ..domain.notifications import Notification
+
+PREFIX = "/backburner"
+LONGEST_DELAY = 10 * 366 * 24 * 3600
+
+
+class Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Submission(Exact):
+    """A job to be run. ``delay`` is in seconds; ``run_at`` needs a time zone."""
+
+    task: str
+    args: dict[str, Any] = {}
+    priority: int | None = Field(None, description="1 (last) to 10 (first); others are brought into this range")
+    delay: Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False)] | None = None
+    run_at: AwareDatetime | None = None
+
+
+class Progress(Exact):
+    percent: float
+    message: str
+
+
+class Usage(Exact):
+    input_tokens: int
+    output_tokens: int
+
+
+class ErrorOut(Exact):
+    """Why a job failed. ``retrying``: another try is under way."""
+
+    type: str
+    title: str
+    detail: str
+    retrying: bool
+
+
+class Urls(Exact):
+    self: str
+    events: str
+    cancel: str
+    retry: str
+    result: str
+
+
+class JobSummary(Exact):
+    """A job as it stands, without its arguments and its result."""
+
+    id: str
+    task: str
+    queue: str
+    status: Status
+    waiting_for: str | None = Field(description="what a pending job waits for: turn, time, limit, …")
+    priority: int
+    owner: str | None
+    progress: Progress
+    position: int | None
+    eta_seconds: float | None
+    attempt: int
+    tries: int
+    max_tries: int
+    can_retry: bool
+    cancel_requested: bool
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    finished_at: str | None
+    duration_seconds: float | None
+    usage: Usage
+    error: ErrorOut | None
+    urls: Urls
+
+
+class JobOut(JobSummary):
+    """A job as it stands. ``result`` is null until it is completed."""
+
+    args: Any
+    result: Any
+
+
+class JobPage(Exact):
+    jobs: list[JobSummary]
+    next: str | None = Field(description="the cursor of the next page")
+
+
+class EventOut(Exact):
+    """An event of the log, as its stream would tell it."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+
+class EventPage(Exact):
+    events: list[EventOut]
+    next: str = Field(description="the cursor behind the last of these events")
+
+
+class NotificationOut(Exact):
+    id: int
+    kind: str
+    title: str
+    message: str
+    data: dict[str, Any]
+    job: str | None
+    created_at: str
+    read: bool
+
+
+class InboxPage(Exact):
+    notifications: list[NotificationOut]
+    unread: int
+    next: str | None = Field(description="the cursor of the next page")
+
+
+class Unread(Exact):
+    unread: int
+
+
+class Health(Exact):
+    status: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457. ``errors`` names the fields that are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: dict[str, str] | None = None
+
+
+def job_json(record: JobRecord, result: Any = None, base: str = "") -> dict[str, Any]:
+    """A job as everyone is told of it. ``base`` stands before its addresses: the application's root path."""
+    return {**job_summary(record, base), "args": record.args, "result": result}
+
+
+def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
+    """The same without arguments and result, for lists."""
+    here = f"{base}{PREFIX}/jobs/{record.id}"
+    error = record.error
+    return {
+        "id": record.id,
+        "task": record.task,
+        "queue": record.queue,
+        "status": record.status.value,
+        "waiting_for": record.waiting_for,
+        "priority": record.priority,
+        "owner": record.owner,
+        "progress": {"percent": record.percent, "message": record.message},
+        "position": None,
+        "eta_seconds": None,
+        "attempt": record.attempt,
+        "tries": record.tries,
+        "max_tries": record.max_tries,
+        "can_retry": record.can_retry,
+        "cancel_requested": record.cancel_requested,
+        "created_at": timestamp(record.created_at),
+        "updated_at": timestamp(record.updated_at),
+        "started_at": timestamp(record.started_at) if record.started_at is not None else None,
+        "finished_at": timestamp(record.finished_at) if record.finished_at is not None else None,
+        "duration_seconds": record.duration_seconds,
+        "usage": {"input_tokens": record.input_tokens, "output_tokens": record.output_tokens},
+        "error": None
+        if error is None
+        else {"type": error.type, "title": error.title, "detail": error.detail, "retrying": error.retrying},
+        "urls": {
+            "self": here,
+            "events": f"{here}/events",
+            "cancel": f"{here}/cancel",
+            "retry": f"{here}/retry",
+            "result": f"{here}/result",
+        },
+    }
+
+
+def notification_json(notification: Notification) -> Mapping[str, Any]:
+    return {
+        "id": notification.id,
+        "kind": notification.kind,
+        "title": notification.title,
+        "message": notification.message,
+        "data": notification.data,
+        "job": notification.job,
+        "created_at": timestamp(notification.created_at),
+        "read": notification.read_at is not None,
+    }
