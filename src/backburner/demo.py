@@ -110,7 +110,7 @@ def _model(bb: Backburner) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _served(app: Any) -> Iterator[str]:
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         server = make_server(app, "127.0.0.1", 0)
