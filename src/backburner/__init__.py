@@ -1,7 +1,9 @@
 """Put slow AI work on the back burner."""
 
+from typing import TYPE_CHECKING, Any
+
 from .app import Backburner
-from .application import Application
+from .application import Application, Report
 from .domain.backoff import Backoff
 from .domain.errors import (
     BackburnerError,
@@ -29,7 +31,10 @@ from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
 from .run import Run, SyncRun
 from .settings import Settings
-from .task import Job, Task
+from .task import Job, SubmitOptions, Task
+
+if TYPE_CHECKING:
+    from .http.problems import ProblemRoute
 
 __all__ = [
     "Application",
@@ -53,6 +58,8 @@ __all__ = [
     "ModelRefused",
     "ModelUnavailable",
     "Notice",
+    "ProblemRoute",
+    "Report",
     "ResultTimeout",
     "Retry",
     "Run",
@@ -60,8 +67,18 @@ __all__ = [
     "Settings",
     "Status",
     "StoreUnavailable",
+    "SubmitOptions",
     "SyncRun",
     "Task",
     "TooLarge",
     "UnknownTask",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`ProblemRoute` brings FastAPI with it, which a worker does without."""
+    if name == "ProblemRoute":
+        from .http.problems import ProblemRoute
+
+        return ProblemRoute
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from .task import Job, SubmitOptions, Task, TaskOptions, Words, known_kinds
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from fastapi import APIRouter
+    from fastapi import APIRouter, Request
     from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session
 
@@ -164,10 +164,9 @@ class Backburner:
     @property
     def model(self) -> ModelSettings:
         """The model behind `Run.llm`. Raises `ConfigurationError` when none is set."""
-        from .llm.settings import resolve_model
+        from .wiring import model_in
 
-        settings = self.settings
-        found = self._model or resolve_model(settings.model, settings.openai_base_url, settings.openai_api_key)
+        found = self._model or model_in(self.settings)
         if found is None:
             raise ConfigurationError(
                 "no model is set: set OPENAI_API_KEY, or OPENAI_BASE_URL for another OpenAI-compatible endpoint, and "
@@ -203,6 +202,15 @@ class Backburner:
 
         return make_router(self)
 
+    def owner_of(self, request: Request) -> str:
+        """On whose behalf an HTTP request comes, for an application's own routes.
+
+        Raises an error that `ProblemRoute` turns into a 403 where the request may not be served.
+        """
+        from .http.auth import identify
+
+        return identify(request)
+
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """For ``FastAPI(lifespan=bb.lifespan)``, or inside a lifespan of your own.
@@ -211,10 +219,10 @@ class Backburner:
         end open event streams are closed and the worker is drained.
         """
         from .http.shutdown import streams_end_on_signals
-        from .worker.thread import WorkerThread
+        from .wiring import make_worker_thread
 
         await asyncio.to_thread(self._open)
-        worker = WorkerThread(self.run_worker) if self.settings.embedded_worker and self.tasks else None
+        worker = make_worker_thread(self.run_worker) if self.settings.embedded_worker and self.tasks else None
         if worker is not None:
             worker.start()
         try:
@@ -275,6 +283,4 @@ class Backburner:
         return parts
 
     def _make_llm(self, run: Run) -> Llm:
-        from .llm.client import Llm
-
-        return Llm(run, self.model, self._open().model_clients)
+        return self._open().make_llm(run, self.model)

@@ -46,6 +46,7 @@ def make_app() -> Any:
 
 def serve(host: str, port: int, database_url: str | None) -> None:
     bb, app = _assemble(database_url)
+    bb.open()
     with _model(bb):
         run_server(app, host, port)
 
@@ -54,6 +55,7 @@ def run_once(database_url: str | None, as_json: bool) -> None:
     """The main job from start to end, over HTTP like any other client's."""
     bb, app = _assemble(database_url)
     application = next(iter(find_applications().values()))
+    bb.open()
     with _model(bb), _served(app) as url:
         outcome = asyncio.run(_once(application, url, quiet=as_json))
     if as_json:
@@ -116,6 +118,10 @@ def _served(app: Any) -> Iterator[str]:
         server = make_server(app, "127.0.0.1", 0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="demo-server")
         thread.start()
+        while not server.started and thread.is_alive():
+            thread.join(0.02)
+        if not server.started:
+            raise ConfigurationError("the server did not start; its log says why")
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from .domain.errors import DuplicateStep, JobCancelled, StoreUnavailable
 from .domain.job import Claimed, KeptStep
-from .domain.json import decode, encode, fingerprint
+from .domain.json import decode, encode, fingerprint, well_formed
 from .domain.operations import AppendText, Execution, KeepStep, Operation, SetProgress, Transact, Usage
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
@@ -65,6 +65,7 @@ class Run:
     async def progress(self, percent: float, message: str = "") -> None:
         """Tell the owner how far the job is: 0 to 100, and what it is doing."""
         percent = min(max(float(percent), 0.0), 100.0)
+        message = well_formed(message)
         notice = self._spec.notice("progress", self.owner, self._args, message)
         await self._write(SetProgress(self._execution, percent, message, notice))
 
@@ -84,7 +85,7 @@ class Run:
         if not scope.again:
             delta = self._retell(channel, delta)
         if delta:
-            await found.write(delta)
+            await found.write(well_formed(delta))
 
     def _retell(self, channel: str, delta: str) -> str:
         """What of ``delta`` does not stand yet: text between finished steps is said again by a resumed function."""

@@ -75,6 +75,8 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
+    """For one submit. ``delay`` in seconds, ``run_at`` in microseconds since the epoch; None is the task's own."""
+
     owner: str | None = None
     priority: int | None = None
     delay: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from .signals.local import Doorbell
 from .store.sqlite import SQLite
 from .store.store import SQLStore
 from .watcher import Watcher
+from .worker.thread import Stop, WorkerThread
 from .worker.worker import Limits, Worker
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from .llm.client import Llm
     from .llm.pool import ClientPool
+    from .llm.settings import ModelSettings
     from .task import Task
 
 
@@ -47,6 +49,11 @@ class Parts:
         from .llm.pool import ClientPool
 
         return ClientPool()
+
+    def make_llm(self, run: Run, model: ModelSettings) -> Llm:
+        from .llm.client import Llm
+
+        return Llm(run, model, self.model_clients)
 
     def create_engine(self, read_only: bool) -> Engine:
         from .store.application import create_engine
@@ -78,6 +85,17 @@ class Parts:
         self.watcher.close()
         self.store.close()
         self.signal.close()
+
+
+def make_worker_thread(run: Callable[[Callable[[Stop], None]], Coroutine[Any, Any, None]]) -> WorkerThread:
+    return WorkerThread(run)
+
+
+def model_in(settings: Settings) -> ModelSettings | None:
+    """The model that the settings name, None where they name none."""
+    from .llm.settings import resolve_model
+
+    return resolve_model(settings.model, settings.openai_base_url, settings.openai_api_key)
 
 
 def sqlite_path(url: str) -> str:

@@ -45,6 +45,11 @@ def encode(value: Any, what: str = "the value") -> str:
     return text
 
 
+def well_formed(text: str) -> str:
+    """``text`` with each lone surrogate, which no UTF-8 can carry, replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def decode(text: str | bytes) -> Any:
     return json.loads(text)
 

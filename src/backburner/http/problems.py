@@ -20,6 +20,7 @@ from ..domain.errors import (
     IllegalTransition,
     InvalidArguments,
     JobNotFound,
+    SchemaOutdated,
     StoreUnavailable,
     TooLarge,
     UnknownTask,
@@ -33,6 +34,7 @@ STATUS: Mapping[type[BackburnerError], int] = {
     UnknownTask: 404,
     JobNotFound: 404,
     IllegalTransition: 409,
+    SchemaOutdated: 503,
     ConfigurationError: 500,
 }
 

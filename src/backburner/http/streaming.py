@@ -33,9 +33,7 @@ class EventStream(Response):
     def __init__(
         self, hub: Hub, log: Log, opening: bytes, after: int | None, heartbeat: float = HEARTBEAT_INTERVAL
     ) -> None:
-        super().__init__(
-            headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
+        super().__init__(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = hub
         self._log = log

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ..domain.errors import StoreUnavailable
 from ..domain.operations import Query
 from .connection import Connection
 from .handlers import READ
@@ -24,11 +25,17 @@ class Readers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="backburner-reader")
 
     def read(self, query: Query[T]) -> asyncio.Future[T]:
-        return asyncio.wrap_future(self._pool.submit(self._answer, query))
+        return asyncio.wrap_future(self._submit(query))
 
     def read_sync(self, query: Query[T]) -> T:
         """For threads without an event loop; on one of ours, so that a thread that ends leaves nothing open."""
-        return self._pool.submit(self._answer, query).result()
+        return self._submit(query).result()
+
+    def _submit(self, query: Query[T]) -> Future[T]:
+        try:
+            return self._pool.submit(self._answer, query)
+        except RuntimeError:
+            raise StoreUnavailable("this Backburner has been closed", retry_after=0) from None
 
     def _answer(self, query: Query[T]) -> T:
         try:
