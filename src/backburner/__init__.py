@@ -31,7 +31,7 @@ from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
 from .run import Run, SyncRun
 from .settings import Settings
-from .task import Job, SubmitOptions, Task
+from .task import Job, Task
 
 if TYPE_CHECKING:
     from .http.problems import ProblemRoute
@@ -67,7 +67,6 @@ __all__ = [
     "Settings",
     "Status",
     "StoreUnavailable",
-    "SubmitOptions",
     "SyncRun",
     "Task",
     "TooLarge",

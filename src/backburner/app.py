@@ -17,7 +17,7 @@ from .domain.job import fresh, unseen
 from .ports import Signal, Store
 from .run import Run, SyncRun
 from .settings import Settings, load_settings
-from .task import Job, SubmitOptions, Task, TaskOptions, Words, known_kinds
+from .task import Job, Submission, Task, TaskOptions, Words, known_kinds
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class Backburner:
         self.tasks: dict[str, Task[Any, Any]] = {}
         self._lock = threading.RLock()
         self._parts: Parts | None = None
+        self._opening: Parts | None = None
         self._on_open: list[Callable[[Backburner], None]] = []
+        self._on_close: list[Callable[[], None]] = []
         self._model: ModelSettings | None = None
 
     @overload
@@ -131,22 +133,23 @@ class Backburner:
             ) from None
 
     def submit_in(
-        self, session: Session | Connection, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        session: Session | Connection,
+        task: Task[P, R] | Submission[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> Job[R]:
         """Insert a job through the application's own transaction: it exists exactly if that commits.
 
         ``session`` is a SQLAlchemy session or connection on the same database file with the standard ``sqlite3``
-        driver (`create_engine` gives one); another one is refused with `ConfigurationError`.
+        driver (`create_engine` gives one); another one is refused with `ConfigurationError`. ``task`` may be
+        ``task.using(owner=…)``. Inside a run (`Run.transaction`) the owner is the run's.
         """
-        return self.submit_in_using(session, task, SubmitOptions(), *args, **kwargs)
-
-    def submit_in_using(
-        self, session: Session | Connection, task: Task[P, R], options: SubmitOptions, /, *args: Any, **kwargs: Any
-    ) -> Job[R]:
-        """`submit_in` with an owner, a priority or a delay."""
-        new = task.new_job(task.parameters.bind(args, kwargs), options)
+        submission = task if isinstance(task, Submission) else task.using()
+        new = submission.new_job(args, kwargs)
         now = self._open().insert_through(session, new)
-        return Job(self, replace(fresh(new, now), seq=0), task)
+        return Job(self, replace(fresh(new, now), seq=0), submission.task)
 
     def create_engine(self, *, read_only: bool = False) -> Engine:
         """A SQLAlchemy engine on the same database for the application's own tables.
@@ -160,6 +163,10 @@ class Backburner:
         """Call ``prepare(bb)`` whenever the store has been opened, before it is used: the place for an application's
         own migrations."""
         self._on_open.append(prepare)
+
+    def on_close(self, release: Callable[[], None]) -> None:
+        """Call ``release()`` before the store is closed: the place to dispose of engines made by `create_engine`."""
+        self._on_close.append(release)
 
     @property
     def model(self) -> ModelSettings:
@@ -263,24 +270,34 @@ class Backburner:
         with self._lock:
             parts, self._parts = self._parts, None
         if parts is not None:
+            for release in self._on_close:
+                release()
             parts.close()
 
     def _open(self) -> Parts:
-        parts = self._parts
-        if parts is None:
-            from .wiring import Parts
+        return self._parts or self._open_first()
 
-            with self._lock:
-                if self._parts is None:
-                    self._parts = Parts(self.settings.database_url)
-                    try:
-                        for prepare in self._on_open:
-                            prepare(self)
-                    except BaseException:
-                        self.close()
-                        raise
-                parts = self._parts
-        return parts
+    def _open_first(self) -> Parts:
+        """Other threads see the store when it is ready; `on_open` may already use it on this one."""
+        from .wiring import Parts
+
+        with self._lock:
+            opened = self._parts or self._opening
+            if opened is not None:
+                return opened
+            self._opening = parts = Parts(self.settings.database_url)
+            try:
+                for prepare in self._on_open:
+                    prepare(self)
+            except BaseException:
+                for release in self._on_close:
+                    release()
+                parts.close()
+                raise
+            finally:
+                self._opening = None
+            self._parts = parts
+            return parts
 
     def _make_llm(self, run: Run) -> Llm:
         return self._open().make_llm(run, self.model)

@@ -50,7 +50,7 @@ def _sqlite_version(findings: Findings) -> None:
     if sqlite3.sqlite_version_info < SAFE_SQLITE:
         findings.warn(
             f"SQLite {version}: before 3.51.3 a rare race of two checkpoints can damage a WAL. backburner checkpoints "
-            "inside its turn, so only other programs on the same file are at risk; upgrade Python or SQLite when you can"
+            "inside its turn, so only other programs on the same file are at risk; upgrade SQLite when you can"
         )
     else:
         findings.good(f"SQLite {version}")

@@ -330,8 +330,10 @@ def _hand_over(task: asyncio.Task[R], done: Future[R]) -> None:
 
 
 def _in_session(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Any], str]:
+    context = contextvars.copy_context()
+
     def work(session: Any) -> str:
-        return encode(function(session, *args, **kwargs), "a transaction's result")
+        return encode(context.run(function, session, *args, **kwargs), "a transaction's result")
 
     return work
 

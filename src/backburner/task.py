@@ -174,24 +174,28 @@ class Submission(Generic[P, R]):
     """A task with the options of one submit."""
 
     def __init__(self, task: Task[P, R], options: SubmitOptions) -> None:
-        self._task = task
-        self._options = options
+        self.task = task
+        self.options = options
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Returns when the job is on disk."""
-        new = self._task.new_job(self._task.parameters.bind(args, kwargs), self._options)
+        new = self.new_job(args, kwargs)
         run = current_run.get()
         if run is not None:
             new = replace(new, id=await run.step(f"submit {new.task}", _same, new.id, new.task))
-        bb = self._task._bb
+        bb = self.task._bb
         now = await bb.store.write(Submit((new,)))
-        return Job(bb, fresh(new, now), self._task)
+        return Job(bb, fresh(new, now), self.task)
 
     def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        new = self._task.new_job(self._task.parameters.bind(args, kwargs), self._options)
-        bb = self._task._bb
+        new = self.new_job(args, kwargs)
+        bb = self.task._bb
         now = bb.store.write_sync(Submit((new,)))
-        return Job(bb, fresh(new, now), self._task)
+        return Job(bb, fresh(new, now), self.task)
+
+    def new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
+        """The job that a submit with these arguments would put on disk. Raises `InvalidArguments`."""
+        return self.task.new_job(self.task.parameters.bind(args, kwargs), self.options)
 
 
 def _same(job: str, task: str) -> str:

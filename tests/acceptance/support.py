@@ -35,11 +35,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 class Process:
     """A backburner command as a process of its own; its log is kept."""
 
-    def __init__(self, *command: str, env: Mapping[str, str]) -> None:
+    def __init__(self, *command: str, env: Mapping[str, str], module: str = "backburner.cli") -> None:
         self.log: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "backburner.cli", *command],
+            [sys.executable, "-m", module, *command],
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **env},
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -52,6 +52,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def wait_for_line(self, text: str) -> str:
         with self._changed:

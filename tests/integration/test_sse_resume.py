@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_restart_of_the_server_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> object:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, str, int]]:
     """A finished job with text of all kinds in two channels, and a server that shows it."""
     bb = make_bb(tmp_path_factory.mktemp("written"))
     dice = random.Random(7)

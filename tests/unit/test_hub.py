@@ -78,10 +78,11 @@ def numbers(entries: list[Entry]) -> list[int]:
     return [entry.number for entry in entries]
 
 
-async def settled() -> None:
-    """Let everything run that can run now."""
-    for _ in range(50):
-        await asyncio.sleep(0.001)
+async def live(*streams: Stream) -> None:
+    """Wait until they have caught up with the log."""
+    async with asyncio.timeout(PATIENCE):
+        while not all(stream._live for stream in streams):  # noqa: ASYNC110  # nobody is told when one has
+            await asyncio.sleep(0.001)
 
 
 async def test_history_comes_first_and_what_is_committed_later_follows_without_a_gap(
@@ -132,7 +133,7 @@ async def test_an_event_is_encoded_once_for_all_live_streams(bb: Backburner, bel
     hub = Hub(bb.store, bell)
     with hub.follow(JobLog(job), 2) as one, hub.follow(JobLog(job), 2) as two:
         reading = [asyncio.create_task(read(stream, 1)) for stream in (one, two)]
-        await settled()
+        await live(one, two)
         hand.say("hello")
         bell.ring(EVENTS)
         (first,), (second,) = await asyncio.gather(*reading)
@@ -147,7 +148,7 @@ async def test_a_stream_that_lets_its_queue_run_full_is_cut_and_nobody_else_noti
     with hub.follow(JobLog(job), 2) as slow, hub.follow(JobLog(job), 2) as fast:
         slow.on_end = lambda: ended.append("slow")
         reading = [asyncio.create_task(read(stream, 1)) for stream in (slow, fast)]
-        await settled()
+        await live(slow, fast)
         hand.say("first")
         bell.ring(EVENTS)
         taken = await asyncio.gather(*reading)
@@ -211,7 +212,7 @@ async def test_a_stream_ends_when_its_job_is_erased(bb: Backburner, bell: Bell) 
     hub = Hub(bb.store, bell)
     with hub.follow(JobLog(job), 2) as stream:
         reading = asyncio.create_task(read(stream, 1))
-        await settled()
+        await live(stream)
         hand.complete()
         bb.store.write_sync(Erase(job, "ann"))
         bell.ring(EVENTS)
@@ -243,7 +244,7 @@ async def test_a_lost_hint_costs_no_more_than_the_slow_look(bb: Backburner, bell
     hub = Hub(bb.store, bell, slow_look=0.05)
     with hub.follow(JobLog(job), 2) as stream:
         reading = asyncio.create_task(read(stream, 1))
-        await settled()
+        await live(stream)
         hand.say("nobody rings")
         assert numbers(await reading) == [3]
 
@@ -288,7 +289,7 @@ async def test_close_ends_streams_from_another_thread_and_later_ones_at_once(bb:
     assert hub is hubs.here()
     with hub.follow(JobLog(job), 1) as stream:
         reading = asyncio.create_task(read(stream, 1))
-        await settled()
+        await live(stream)
         await asyncio.to_thread(hubs.close)
         assert await reading == []
     assert bell.listeners == []
@@ -312,7 +313,7 @@ async def test_a_store_that_is_closed_under_a_stream_ends_it(bb: Backburner, bel
     hub = Hub(bb.store, bell, slow_look=0.01)
     with hub.follow(JobLog(job), 1) as stream:
         reading = asyncio.create_task(read(stream, 1))
-        await settled()
+        await live(stream)
         hub.close()
         await asyncio.to_thread(bb.store.close)
         assert await reading == []
@@ -339,7 +340,7 @@ async def test_following_a_thousand_streams_takes_one_read_for_what_moved(bb: Ba
         first = await asyncio.gather(*(read(stream, 1) for stream in streams))
         assert {(1,), (1, 2)} >= {tuple(numbers(entries)) for entries in first}
         reading = [asyncio.create_task(read(stream, 1)) for stream in streams[:10]]
-        await settled()
+        await live(*streams[:10])
         hand.say("only the first job moves")
         bell.ring(EVENTS)
         found = await asyncio.gather(*reading)

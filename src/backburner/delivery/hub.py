@@ -18,6 +18,8 @@ logger = logging.getLogger("backburner.delivery")
 
 SLOW_LOOK = 2.0
 WIDTH = 256
+SIDE_BY_SIDE = 4
+"""Logs that are read at once: others want to read from the store too."""
 REST = 0.002
 """Seconds between two reads while the bell keeps ringing: hints come for every commit, watched or not."""
 
@@ -120,10 +122,14 @@ class Hub:
         if not awake:
             return False
         moved = await self._find_moved(awake)
-        pages = await asyncio.gather(*(log.read(self._store, number) for log, number in moved))
-        for (log, _), events in zip(moved, pages, strict=True):
-            self._hand_out(log, events)
-        return any(len(events) == PAGE for events in pages)
+        more = False
+        for start in range(0, len(moved), SIDE_BY_SIDE):
+            some = moved[start : start + SIDE_BY_SIDE]
+            pages = await asyncio.gather(*(log.read(self._store, number) for log, number in some))
+            for (log, _), events in zip(some, pages, strict=True):
+                self._hand_out(log, events)
+                more = more or len(events) == PAGE
+        return more
 
     async def _find_moved(self, awake: Sequence[Log]) -> list[tuple[Log, int]]:
         jobs = [log.job for log in awake if isinstance(log, JobLog)]

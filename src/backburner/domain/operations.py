@@ -113,6 +113,8 @@ class Renew(Operation[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Retire(Operation[None]):
+    """Sign a worker off; jobs that it still holds go back into the line as if it had `Released` them."""
+
     worker: str
 
 

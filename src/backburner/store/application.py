@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, insert
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.pool import QueuePool
 
-from ..domain.errors import ConfigurationError
+from ..domain.errors import ConfigurationError, StoreUnavailable
 from ..domain.job import NewJob
 from ..ports import Hint
 from . import tables
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def create_engine(database: SQLite, read_only: bool) -> Engine:
     """An engine whose transactions are whole turns: begun at once as writers, given back when they end."""
     if read_only:
-        return sqlalchemy_engine("sqlite://", creator=database.open_reader, poolclass=QueuePool)
+        engine = sqlalchemy_engine("sqlite://", creator=database.open_reader, poolclass=QueuePool)
+        _speak_plainly(engine, database)
+        return engine
 
     def connect() -> TurnConnection:
         connection: TurnConnection = database.open_writer(TurnConnection, checkpoint=False)
@@ -42,9 +44,23 @@ def create_engine(database: SQLite, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: sqlalchemy.Connection) -> None:
         raw: Any = connection.connection.dbapi_connection
-        raw.begin()
+        try:
+            raw.begin()
+        except sqlite3.Error as error:
+            raise database.translate(error) from error
 
+    _speak_plainly(engine, database)
     return engine
+
+
+def _speak_plainly(engine: Engine, database: SQLite) -> None:
+    """A full or read-only disk is `StoreUnavailable` for the application too."""
+
+    @event.listens_for(engine, "handle_error")
+    def translate(context: sqlalchemy.ExceptionContext) -> None:
+        error = database.translate(context.original_exception)
+        if isinstance(error, StoreUnavailable):
+            raise error from context.original_exception
 
 
 class TurnConnection(sqlite3.Connection):

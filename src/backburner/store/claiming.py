@@ -14,7 +14,7 @@ from ..domain import events
 from ..domain.errors import LeaseLost
 from ..domain.job import Claimed, JobError, KeptStep
 from ..domain.json import decode, encode
-from ..domain.operations import Claim, Claims, RegisterWorker, Renew, Rescue, Retire
+from ..domain.operations import Claim, Claims, RegisterWorker, Released, Renew, Rescue, Retire
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
@@ -139,6 +139,9 @@ def renew(batch: Batch, operation: Renew) -> bool:
 
 
 def retire(batch: Batch, operation: Retire) -> None:
+    """Whatever the worker still holds goes back into the line: nobody would look for it any more."""
+    endings = [Ending.read(row) for row in batch.connection.among(READ_LOST, [operation.worker])]
+    end_jobs(batch, [(ending, Released()) for ending in endings])
     batch.connection.run(DELETE_WORKER, worker=operation.worker)
 
 

@@ -45,8 +45,8 @@ class SQLite:
     def _unusable(self, error: OSError) -> str:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return (
-                f"{self.path} is on a read-only disk or belongs to somebody else ({error.strerror}): give this user the "
-                "right to write there"
+                f"{self.path} is on a read-only disk or belongs to somebody else ({error.strerror}): "
+                "give this user the right to write there"
             )
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk of {self.path} is full: make room there"
@@ -123,10 +123,13 @@ class SQLite:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
+        held = [descriptor]
+
         def give_back() -> None:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            os.close(descriptor)
+            if held:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                os.close(held.pop())
 
         return give_back
 

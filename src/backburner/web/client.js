@@ -13,7 +13,11 @@ import { EventStream } from "./stream.js";
 
 export { isFinished, RequestError };
 
-/** @typedef {import("./fold.js").Job} Job @typedef {import("./fold.js").JobState} JobState @typedef {import("./fold.js").OwnerState} OwnerState */
+/**
+ * @typedef {import("./fold.js").Job} Job
+ * @typedef {import("./fold.js").JobState} JobState
+ * @typedef {import("./fold.js").OwnerState} OwnerState
+ */
 
 /** This file is served as `<prefix>/ui/client.js`. */
 const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");

@@ -6,6 +6,8 @@
  * new one with `?after=`, waiting longer each time; a page that stays hidden lets its line go.
  */
 
+import { askForRoom, holdLine, isCrowded, onAskedForRoom } from "./lines.js";
+
 export const EVENT_NAMES = [
   "snapshot",
   "job.submitted",
@@ -47,6 +49,8 @@ export class EventStream {
     this._suspended = false;
     this._timers = new Map();
     this._source = null;
+    this._release = () => {};
+    this._deafen = () => {};
     this._onVisibility = () => this._followVisibility();
     this._onPageHide = () => this._suspend();
     this._onPageShow = () => this._resume();
@@ -58,6 +62,7 @@ export class EventStream {
     globalThis.addEventListener?.("pagehide", this._onPageHide);
     globalThis.addEventListener?.("pageshow", this._onPageShow);
     globalThis.addEventListener?.("online", this._onOnline);
+    this._deafen = onAskedForRoom(() => globalThis.document?.hidden && this._suspend());
     this._open();
     this._followVisibility();
     return this;
@@ -73,6 +78,7 @@ export class EventStream {
   close() {
     this._closed = true;
     this._drop();
+    this._deafen();
     for (const name of [...this._timers.keys()]) this._cancel(name);
     globalThis.document?.removeEventListener("visibilitychange", this._onVisibility);
     globalThis.removeEventListener?.("pagehide", this._onPageHide);
@@ -87,6 +93,8 @@ export class EventStream {
     const url = this.cursor === null ? this.url : `${this.url}${join}after=${encodeURIComponent(this.cursor)}`;
     const source = new EventSource(url);
     this._source = source;
+    this._release = holdLine();
+    isCrowded().then((crowded) => crowded && askForRoom());
     source.onopen = () => this._heard(source);
     source.onerror = () => this._lost(source);
     for (const name of EVENT_NAMES) source.addEventListener(name, (event) => this._receive(source, name, event));
@@ -131,11 +139,13 @@ export class EventStream {
   }
 
   _followVisibility() {
-    if (globalThis.document?.hidden) this._arm("hidden", HIDDEN_MS, () => this._suspend());
-    else {
-      this._cancel("hidden");
-      this._resume();
+    if (globalThis.document?.hidden) {
+      this._arm("hidden", HIDDEN_MS, () => this._suspend());
+      isCrowded().then((crowded) => crowded && globalThis.document.hidden && this._suspend());
+      return;
     }
+    this._cancel("hidden");
+    this._resume();
   }
 
   _suspend() {
@@ -152,6 +162,7 @@ export class EventStream {
   _drop() {
     this._cancel("silence");
     this._cancel("retry");
+    this._release();
     this._source?.close();
     this._source = null;
   }

@@ -1,0 +1,38 @@
+"""The studio's parts, put together for one `Backburner`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner import Backburner
+
+from .analysis import Analyses
+from .chapters import Chapters
+from .library import Library
+from .schema import bring_up_to_date
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+HOME = "/studio/"
+
+
+class Studio:
+    """The tasks are registered, and the tables are there once the Backburner opens."""
+
+    def __init__(self, bb: Backburner) -> None:
+        self.bb = bb
+        self.library = Library(bb)
+        self.analyses = Analyses(bb, self.library)
+        self.chapters = Chapters(bb, self.library, self.analyses.task)
+        bb.on_open(bring_up_to_date)
+        bb.on_close(self.library.close)
+
+    def serve(self, app: FastAPI) -> None:
+        """Add the routes and the pages."""
+        from .pages import WEB, Pages
+        from .routes import make_router
+
+        app.include_router(make_router(self))
+        if WEB.is_dir():
+            app.mount(HOME.rstrip("/"), Pages(), name="studio")
