@@ -145,6 +145,19 @@ async def _once(application: Application, url: str, quiet: bool) -> Mapping[str,
 
 
 def _print(outcome: Mapping[str, Any]) -> None:
+    """For people: figures and texts on a line each, lists with a line an entry."""
     for name, value in outcome.items():
-        shown = value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False, indent=2)
-        click.echo(f"{name}: {shown}")
+        if isinstance(value, Mapping):
+            for part, entries in value.items():
+                _print_list(f"{name}, {part}", entries)
+        elif isinstance(value, list):
+            _print_list(name, value)
+        else:
+            click.echo(f"{name}: {value}")
+
+
+def _print_list(name: str, entries: Any) -> None:
+    click.echo(f"{name}:" if entries else f"{name}: none")
+    for entry in entries or ():
+        plain = [str(value) for value in entry.values() if value and isinstance(value, str | int | float)]
+        click.echo("  - " + " · ".join(plain[:4]))

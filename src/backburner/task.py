@@ -25,7 +25,7 @@ from .domain.errors import (
 from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh
 from .domain.json import decode, encode
-from .domain.notifications import Notice, default_notice
+from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import Cancel, GetJob, GetResult, Submit
 from .domain.operations import Retry as RetryJob
 from .parameters import Parameters
@@ -160,7 +160,8 @@ class Task(Generic[P, R]):
         if self.options.words is None:
             return default_notice(self.name, kind, detail)
         try:
-            return self.options.words(kind, decode(args), detail)
+            notice = self.options.words(kind, decode(args), detail)
+            return None if notice is None else proper(notice)
         except Exception:
             log.exception("the words of task %s failed; the notification gets plain ones", self.name)
             return default_notice(self.name, kind, detail)

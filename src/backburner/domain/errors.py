@@ -147,7 +147,8 @@ class Retry(BackburnerError):
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason or "the job asked to be tried again")
-        self.after = after.total_seconds() if isinstance(after, timedelta) else after
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        self.after = None if seconds is None else float(seconds)
 
 
 class Fail(BackburnerError):

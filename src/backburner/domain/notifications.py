@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .json import encode
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -39,3 +41,11 @@ def default_notice(task: str, kind: str, reason: str | None = None) -> Notice:
         "failed": f"{task} has failed",
     }
     return Notice(titles[kind], reason or "")
+
+
+def proper(notice: Notice) -> Notice:
+    """The same notice, if it can be stored. Raises `TypeError`, `InvalidArguments`."""
+    if not (isinstance(notice, Notice) and isinstance(notice.title, str) and isinstance(notice.message, str)):
+        raise TypeError(f"a notification is a Notice with a title and a message, not {notice!r}")
+    encode([notice.title, notice.message, notice.data], "a notification")
+    return notice

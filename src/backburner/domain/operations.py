@@ -131,6 +131,13 @@ class Rescue(Operation[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class FailUnknown(Operation[int]):
+    """Fail waiting jobs whose task no live worker has known for ``patience`` seconds; answers how many."""
+
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(Operation["Claims"]):
     """Take up to ``count`` ready jobs. ``tasks`` maps each known task to the most that may run at once."""
 

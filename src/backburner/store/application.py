@@ -54,10 +54,12 @@ def create_engine(database: SQLite, read_only: bool) -> Engine:
 
 
 def _speak_plainly(engine: Engine, database: SQLite) -> None:
-    """A full or read-only disk is `StoreUnavailable` for the application too."""
+    """A full or read-only disk is `StoreUnavailable` for the application too; its own bad SQL is not."""
 
     @event.listens_for(engine, "handle_error")
     def translate(context: sqlalchemy.ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return
         error = database.translate(context.original_exception)
         if isinstance(error, StoreUnavailable):
             raise error from context.original_exception

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..domain import operations as op
-from . import claiming, owning, reading, running, settling, submitting
+from . import claiming, owning, reading, running, settling, submitting, unknown
 
 MANY: dict[type, Callable[..., Any]] = {
     op.Submit: submitting.submit,
@@ -23,6 +23,7 @@ ONE: dict[type, Callable[..., Any]] = {
     op.Renew: claiming.renew,
     op.Retire: claiming.retire,
     op.Rescue: claiming.rescue,
+    op.FailUnknown: unknown.fail_unknown,
     op.Claim: claiming.claim,
     op.SetProgress: running.set_progress,
     op.Notify: running.notify,

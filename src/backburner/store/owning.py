@@ -24,6 +24,8 @@ def cancel(batch: Batch, operation: Cancel) -> JobRecord:
     if job.status is Status.PENDING:
         _leave_line(batch, job.id)
         _move(batch, job, Status.CANCELLED, events.CANCELLED, {"task": job.task})
+        if job.error is not None:  # it waited for its next try, which will not come
+            batch.connection.run(FORGET_ERROR, job=job.id)
     elif job.status is Status.RUNNING and not job.cancel_requested:
         batch.connection.run(REQUEST_CANCEL, job=job.id)
         batch.cancel = True
@@ -103,6 +105,7 @@ MOVE = Statement(
         finished_at=bindparam("finished_at"),
     )
 )
+FORGET_ERROR = Statement(update(jobs).where(jobs.c.id == bindparam("job")).values(error=None))
 FRESH_TRIES = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))

@@ -48,7 +48,7 @@ def insert_jobs(connection: Connection, new: Sequence[NewJob], now: int, seq: in
 
 
 def announce(batch: Batch) -> None:
-    """Log the first event of jobs that an application's own transaction inserted."""
+    """Log the first event of jobs that an application's own transaction inserted: of all, for any may be claimed."""
     waiting = [row[0] for row in batch.connection.all(FIND_UNANNOUNCED)]
     if not waiting:
         return
@@ -94,7 +94,7 @@ INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))
 INSERT_READY = Statement(insert_all(ready, "task", "rank", "since", "job_id"))
 INSERT_SCHEDULED = Statement(insert_all(scheduled, "job_id", "run_at"))
 WHICH_EXIST = Family(lambda ids: select(jobs.c.id).where(jobs.c.id.in_(ids)))
-FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id).limit(100))
+FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id))
 READ_UNANNOUNCED = Family(
     lambda ids: (
         select(jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority)

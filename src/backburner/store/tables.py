@@ -173,6 +173,15 @@ streams = Table(
     sqlite_with_rowid=False,
 )
 
+# Tasks that wait in the line while no live worker knows them, and since when that was noticed.
+unknown_tasks = Table(
+    "bb_unknown_tasks",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Jobs that an application's own transaction inserted and whose first event is still to be written.
 unannounced = Table(
     "bb_unannounced",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from ..domain.errors import BackburnerError, StoreUnavailable
+from ..domain.errors import ConfigurationError, IllegalTransition, JobNotFound, LeaseLost, StoreUnavailable
 from ..domain.operations import Operation
 from ..ports import Hint
 from .batch import Batch
@@ -28,7 +28,7 @@ T = TypeVar("T")
 WIDEST_BATCH = 50
 LONGEST_BATCH = 0.003
 
-Answer = Callable[[Any, BaseException | None], None]
+REFUSALS = (LeaseLost, JobNotFound, IllegalTransition)
 
 
 class Writer:
@@ -43,6 +43,7 @@ class Writer:
         self._urgent: deque[_Waiting] = deque()
         self._waiting: deque[_Waiting] = deque()
         self._bell = threading.Event()
+        self._gate = threading.Lock()
         self._asleep = False
         self._closing = False
         self._connection: Connection | None = None
@@ -58,21 +59,28 @@ class Writer:
         return future
 
     def write_sync(self, operation: Operation[T]) -> T:
+        if threading.current_thread() is self._thread:
+            raise ConfigurationError(
+                "a transaction's function wrote to the store, which waits for that very transaction: write through "
+                "its session, or after it"
+            )
         future: Future[T] = Future()
         self._put(_Waiting(operation, future, None))
         return future.result()
 
     def close(self) -> None:
         """Write what waits, then stop."""
-        self._closing = True
+        with self._gate:
+            self._closing = True
         self._bell.set()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=10)
 
     def _put(self, waiting: _Waiting) -> None:
-        if self._closing:
-            raise StoreUnavailable("this Backburner has been closed", retry_after=0)
-        (self._urgent if waiting.operation.urgent else self._waiting).append(waiting)
+        with self._gate:  # what comes after the end would never be answered
+            if self._closing:
+                raise StoreUnavailable("this Backburner has been closed", retry_after=0)
+            (self._urgent if waiting.operation.urgent else self._waiting).append(waiting)
         if self._asleep:
             self._bell.set()
 
@@ -109,7 +117,7 @@ class Writer:
         try:
             answers, hint, rest = self._transaction(taken, careful=False)
         except BaseException as error:
-            if len(taken) == 1 or isinstance(error, StoreUnavailable):
+            if taken[0].operation.alone or isinstance(error, StoreUnavailable):
                 _answer([(each, None, error) for each in taken])
                 return
             for each in taken:
@@ -140,6 +148,8 @@ class Writer:
             with contextlib.suppress(Exception):
                 if connection.raw.in_transaction:
                     connection.raw.execute("ROLLBACK")
+            if isinstance(error, OSError):  # an application's own, from the function of a transaction
+                raise
             raise self._database.translate(error) from error
         finally:
             self._turn.give_back()
@@ -180,13 +190,13 @@ class Writer:
         return answers, []
 
     def _apply_one(self, batch: Batch, operation: Any) -> Any:
-        """An operation's own refusal (a lost lease, a job that is not there) harms no other."""
+        """A refusal that comes before the first write harms no other operation; any other error undoes the batch."""
         try:
             if operation.alone:
                 with borrowed_session(batch.connection) as session:
                     return transact(batch, operation, session)
             return ONE[type(operation)](batch, operation)
-        except BackburnerError as refusal:
+        except REFUSALS as refusal:
             if operation.alone:
                 raise
             return refusal

@@ -91,7 +91,12 @@ def _failed(running: Running, error: BaseException) -> Failed:
 def describe(error: BaseException) -> JobError:
     """The failure in words for the job's owner; the traceback stays in the log."""
     if isinstance(error, BackburnerError):
-        return JobError(error.type, error.title, error.detail[:LONGEST_DETAIL])
+        return JobError(error.type, error.title, _storable(error.detail))
     name = type(error).__name__
     detail = f"{name}: {error}" if str(error) else name
-    return JobError(name, "The job failed", detail[:LONGEST_DETAIL])
+    return JobError(name, "The job failed", _storable(detail))
+
+
+def _storable(detail: str) -> str:
+    """Half a surrogate pair, as from a file name that is not UTF-8, cannot be stored."""
+    return detail[:LONGEST_DETAIL].encode(errors="backslashreplace").decode()

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 
 from ..domain.errors import BackburnerError
-from ..domain.operations import Renew, Rescue
+from ..domain.operations import FailUnknown, Renew, Rescue
 from ..ports import Store
 
 log = logging.getLogger("backburner.worker")
 
 LOOK_FOR_DEAD = 1.0
+UNKNOWN_PATIENCE = 600.0
 
 
 class Heartbeat:
@@ -59,6 +60,7 @@ class Heartbeat:
                 if self.silence() >= self._lease / 3:
                     self._renew()
                     self._rescue_expired()
+                    self._fail_unknown()
                 self._rescue_dead()
             except BackburnerError as error:
                 log.warning("the heartbeat failed: %s", error)
@@ -86,6 +88,11 @@ class Heartbeat:
     def _rescue_expired(self) -> None:
         if time.monotonic() - self._calm_since > self._lease:
             self._rescue((), expired=True)
+
+    def _fail_unknown(self) -> None:
+        count = self._store.write_sync(FailUnknown(UNKNOWN_PATIENCE))
+        if count:
+            log.warning("failed %d jobs whose task no live worker knows", count)
 
     def _rescue_dead(self) -> None:
         dead = tuple(worker for worker in self._store.dead_workers() if worker != self._identity())

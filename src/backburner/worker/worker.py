@@ -19,6 +19,7 @@ from ..domain.operations import (
     Execution,
     Failed,
     Notify,
+    Operation,
     Outcome,
     RegisterWorker,
     Retire,
@@ -79,18 +80,24 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`, then drain. Returns when every job has ended or is back in the line."""
         self._loop = asyncio.get_running_loop()
-        await self._sign_on()
+        if not await self._sign_on_in_time():
+            return
         unsubscribe = self._signal.subscribe(self._on_hint)
         self._heartbeat.start(lost=lambda: self._call_soon(self._lose_everything))
         watch = asyncio.create_task(self._watch())
         try:
             await self._work()
             await self._drain()
+        except asyncio.CancelledError:
+            self._stopping = self._hurry = True
+            await self._drain()
+            raise
         finally:
             unsubscribe()
             watch.cancel()
             await asyncio.to_thread(self._heartbeat.stop)
             await self._sign_off()
+            self._forget_the_stubborn()
 
     def stop(self) -> None:
         """Take no more jobs; called again, give the running ones back at once."""
@@ -98,19 +105,36 @@ class Worker:
         self._stopping = True
         self._call_soon(self._wake.set)
 
+    async def _sign_on_in_time(self) -> bool:
+        """Sign on as soon as the store can be written; False when the worker is stopped before."""
+        while True:
+            try:
+                await self._sign_on()
+                return True
+            except StoreUnavailable as error:
+                log.warning("cannot sign on: %s", error)
+                await asyncio.sleep(STORE_BACK_OFF)
+            if self._stopping:
+                return False
+
     async def _sign_on(self) -> None:
-        self._id = new_id()
-        self._unlock = self._store.lock_worker(self._id)
-        await self._store.write(RegisterWorker(self._id, self._limits.lease, tuple(self._tasks)))
+        worker = new_id()
+        unlock = self._store.lock_worker(worker)
+        try:
+            await self._store.write(RegisterWorker(worker, self._limits.lease, tuple(self._tasks)))
+        except BaseException:
+            unlock()
+            raise
+        self._id, self._unlock = worker, unlock
         self._heartbeat.renewed()
-        log.info("worker %s is ready: %d tasks, %d jobs at once", self._id, len(self._tasks), self._limits.concurrency)
+        log.info("worker %s is ready: %d tasks, %d jobs at once", worker, len(self._tasks), self._limits.concurrency)
 
     async def _work(self) -> None:
         while not self._stopping:
             free = min(self._limits.concurrency - len(self._running), WIDEST_CLAIM)
             self._wake.clear()
             patience: float = self._limits.poll
-            if free > 0:
+            if free > 0 and not self._signing_on:
                 try:
                     claims = await self._store.write(Claim(self._id, self._concurrency, free))
                 except StoreUnavailable as error:
@@ -157,7 +181,7 @@ class Worker:
         try:
             notice = running.spec.notice("started", job.owner, job.args, None)
             if notice is not None:
-                await self._store.write(Notify(Execution(job.id, job.attempt), "started", notice))
+                await self._write(job, Notify(Execution(job.id, job.attempt), "started", notice))
             if running.stopped is not None:
                 return stopped_outcome(running)
             running.interruptible = True
@@ -180,19 +204,22 @@ class Worker:
         self._wake.set()
 
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
-        """A finished job waits for a store that cannot be written, as long as the lease holds."""
+        await self._write(job, Settle(Execution(job.id, job.attempt), outcome))
+
+    async def _write(self, job: Claimed, operation: Operation[Any]) -> None:
+        """A store that cannot be written just now is waited for: the fence says whether the job is still ours."""
         while True:
             try:
-                await self._store.write(Settle(Execution(job.id, job.attempt), outcome))
+                await self._store.write(operation)
                 return
             except StoreUnavailable as error:
-                log.warning("cannot settle job %s yet: %s", job.id, error)
+                log.warning("cannot write what became of job %s yet: %s", job.id, error)
                 await asyncio.sleep(STORE_BACK_OFF)
 
     def _on_hint(self, hint: Hint) -> None:
         if hint.work and not self._wake.is_set():
             self._call_soon(self._wake.set)
-        if hint.cancel and self._running:
+        if hint.cancel:
             self._call_soon(self._look_for_cancels)
 
     def _look_for_cancels(self) -> None:
@@ -255,16 +282,9 @@ class Worker:
         self._spawn(self._sign_on_again())
 
     async def _sign_on_again(self) -> None:
-        while not self._stopping:
-            try:
-                await self._sign_on()
-            except StoreUnavailable as error:
-                log.warning("cannot sign on: %s", error)
-                await asyncio.sleep(STORE_BACK_OFF)
-            else:
-                self._signing_on = False
-                self._wake.set()
-                return
+        if await self._sign_on_in_time():
+            self._signing_on = False
+            self._wake.set()
 
     async def _drain(self) -> None:
         tasks = [running.task for running in self._running.values() if running.task]
@@ -286,10 +306,16 @@ class Worker:
             await asyncio.wait(self._executing, timeout=1)
 
     async def _sign_off(self) -> None:
-        if not self._running:
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.write(Retire(self._id))
+        """What is still held, by a claim whose answer came too late, goes back into the line."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.write(Retire(self._id))
         self._unlock()
+
+    def _forget_the_stubborn(self) -> None:
+        """A function that ignores every cancellation must not keep the event loop from ending."""
+        for task in self._executing:
+            log.error("a job that was given up still runs: %s", task.get_coro())
+            asyncio._unregister_task(task)  # type: ignore[attr-defined]  # "Extending asyncio" in Python's manual
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)

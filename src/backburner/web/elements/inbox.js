@@ -121,9 +121,15 @@ export class InboxElement extends BackburnerElement {
     }
   }
 
+  /** Builds the rows anew only when they differ, and keeps the keyboard where it was. */
   _renderList() {
+    const content = JSON.stringify(this._items);
+    if (content === this._shown && this._list.querySelector("ul")) return;
+    this._shown = content;
+    const focused = this.root.activeElement?.closest("li")?.dataset.id;
     if (!this._items.length) fill(this._list, h("p.note", {}, words.inboxEmpty));
     else fill(this._list, h("ul", {}, this._items.map((item) => this._row(item))));
+    if (focused) this._list.querySelector(`li[data-id="${CSS.escape(focused)}"] a`)?.focus();
   }
 
   _row(item) {

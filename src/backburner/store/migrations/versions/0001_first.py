@@ -126,6 +126,12 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "bb_unknown_tasks",
+        sa.Column("task", sa.String(255), primary_key=True),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "bb_unannounced",
         sa.Column("job_id", sa.String(36), primary_key=True),
         sqlite_with_rowid=False,
