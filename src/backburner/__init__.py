@@ -35,6 +35,7 @@ from .task import Job, Task
 
 if TYPE_CHECKING:
     from .http.problems import ProblemRoute
+    from .http.ui import Pages
 
 __all__ = [
     "Application",
@@ -58,6 +59,7 @@ __all__ = [
     "ModelRefused",
     "ModelUnavailable",
     "Notice",
+    "Pages",
     "ProblemRoute",
     "Report",
     "ResultTimeout",
@@ -75,9 +77,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`ProblemRoute` brings FastAPI with it, which a worker does without."""
+    """What brings FastAPI with it is loaded where it is used: a worker does without."""
     if name == "ProblemRoute":
         from .http.problems import ProblemRoute
 
         return ProblemRoute
+    if name == "Pages":
+        from .http.ui import Pages
+
+        return Pages
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,6 +60,7 @@ class Run:
             for channel, end in step.channels.items():
                 self._standing[channel] = max(end, self._standing.get(channel, 0))
         self._retold: dict[str, int] = {}
+        self._written: dict[str, int] = dict(self._standing)
         self._channels: dict[str, Channel] = {}
 
     async def progress(self, percent: float, message: str = "") -> None:
@@ -85,6 +86,7 @@ class Run:
         if not scope.again:
             delta = self._retell(channel, delta)
         if delta:
+            self._written[channel] = self.written(channel) + len(delta)
             await found.write(well_formed(delta))
 
     def _retell(self, channel: str, delta: str) -> str:
@@ -94,6 +96,10 @@ class Run:
             return delta
         self._retold[channel] = told + len(delta)
         return delta[stands - told :]
+
+    def written(self, channel: str = "main") -> int:
+        """Code points that were said to a channel so far, those that stand from an earlier attempt included."""
+        return self._written.get(channel, 0)
 
     async def step(
         self, name: str, function: Callable[P, Awaitable[R]] | Callable[P, R], /, *args: P.args, **kwargs: P.kwargs

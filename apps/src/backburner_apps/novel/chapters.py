@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +37,9 @@ ENDING = 1500
 TIMES_ASKED = 4
 LOCAL_LEAST = {"en": 900, "zh-CN": 300}
 """A small model may end before it has begun; with fewer characters than this it is asked to go on."""
+USUAL = {"en": 6000, "zh-CN": 2000}
+USUAL_LOCAL = {"en": 1500, "zh-CN": 450}
+"""Characters that a chapter has in the end, more or less: only the bar is drawn by them."""
 DEFAULT_TITLE = {"en": "Chapter {number}", "zh-CN": "第 {number} 章"}
 
 
@@ -61,6 +67,28 @@ class Written:
     config: dict[str, Any]
 
 
+@contextlib.asynccontextmanager
+async def growing(run: Run, language: str, local: bool) -> AsyncIterator[None]:
+    """While the text grows, the bar goes from 10 towards 80 by the length a chapter usually has."""
+    usual = USUAL_LOCAL[language] if local else USUAL[language]
+
+    async def tell() -> None:
+        told = 10
+        while True:
+            await asyncio.sleep(1)
+            percent = 10 + int(70 * min(run.written() / usual, 1))
+            if percent > told:
+                told = percent
+                await run.progress(percent, words.progress(language, "writing"))
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
 class Chapters:
     """Registers the task that writes chapters."""
 
@@ -83,7 +111,8 @@ class Chapters:
         prompt = await run.step("prompt", self._prompt, novel_id, request, local)
 
         await run.progress(10, words.progress(language, "writing"))
-        text = await self._write(run, prompt, language, local)
+        async with growing(run, language, local):
+            text = await self._write(run, prompt, language, local)
 
         await run.progress(80, words.progress(language, "summarising"))
         digest = await make_digest(run, text, language, novel_title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backburner import Backburner
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 HOME = "/studio/"
+WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parent / "web"
 
 
 class Studio:
@@ -30,9 +33,9 @@ class Studio:
 
     def serve(self, app: FastAPI) -> None:
         """Add the routes and the pages."""
-        from .pages import WEB, Pages
+        from backburner import Pages
+
         from .routes import make_router
 
         app.include_router(make_router(self))
-        if WEB.is_dir():
-            app.mount(HOME.rstrip("/"), Pages(), name="studio")
+        app.mount(HOME.rstrip("/"), Pages(WEB), name="studio")
