@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -107,6 +108,19 @@ class Process:
 
     def _find(self, text: str) -> str | None:
         return next((line for line in self.log if text in line), None)
+
+
+def freeze_between_transactions(process: Process, database: Path) -> None:
+    """Whoever is stopped inside a write transaction holds up everybody: no database can take its lock away."""
+    while True:
+        process.freeze()
+        with open(f"{database}.locks/turn", "rb+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                process.thaw()
+            else:
+                return
 
 
 TASKS = "tests.acceptance.tasks:bb"

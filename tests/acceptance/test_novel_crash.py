@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from backburner.testing.model import Call, FakeModel
 from backburner.testing.model_answers import default_answer
 
-from .support import Process, free_port, start_web, start_worker, until
+from .support import Process, free_port, freeze_between_transactions, start_web, start_worker, until
 
 STUDIO = "backburner.demo:make_backburner"
 APP = "backburner.demo:make_app"
@@ -30,6 +31,7 @@ class Studio:
     env: dict[str, str]
     model: FakeModel
     survivor: Process
+    database: Path
 
     def get(self, path: str) -> Any:
         response = self.http.get(path)
@@ -55,14 +57,14 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
             start_worker(env, STUDIO) as survivor,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
         ):
-            yield Studio(http, env, model, survivor)
+            yield Studio(http, env, model, survivor, database)
 
 
 @pytest.mark.parametrize("commits", range(1, 30))
 def test_a_kill_after_any_commit_writes_no_chapter_and_no_analysis_twice(commits: int, studio: Studio) -> None:
     title = f"The Lamp, {commits}"
     calls_before = len(studio.model.calls)
-    studio.survivor.freeze()
+    freeze_between_transactions(studio.survivor, studio.database)
     try:
         novel = studio.post("/api/novels", {"title": title, "language": "en"})["id"]
         job = studio.post(f"/api/novels/{novel}/chapters", {"mode": "enhanced"})["job"]["id"]

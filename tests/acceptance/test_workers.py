@@ -12,7 +12,7 @@ from backburner.domain.job import NewJob
 from backburner.domain.json import encode
 from backburner.domain.operations import Cancel, GetJob, GetResult, JobEvents, ListJobs, Submit
 
-from .support import start_worker, until
+from .support import freeze_between_transactions, start_worker, until
 
 
 def put(bb: Backburner, task: str, **args: object) -> str:
@@ -67,7 +67,7 @@ def test_a_worker_frozen_beyond_its_lease_cannot_write_when_it_wakes(
     job = put(bb, "hold", gate=str(gate))
     with start_worker(env) as frozen:
         until(lambda: status(bb, job) is Status.RUNNING, "the job runs")
-        frozen.freeze()
+        freeze_between_transactions(frozen, tmp_path / "jobs.db")
         with start_worker(env) as other:
             until(lambda: (found := bb.store.read_sync(GetJob(job))) and found.attempt == 2, "the job was rescued")
             frozen.thaw()

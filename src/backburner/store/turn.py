@@ -45,20 +45,25 @@ class Turn:
             waited = time.monotonic() - began
             if waited > PATIENCE:
                 raise StoreUnavailable(
-                    f"another process has been writing to the database for {PATIENCE:.0f} s. Look for a long "
-                    "transaction (a connection that was begun and not committed) and end it."
+                    f"process {self._holder()} has been writing to the database for {PATIENCE:.0f} s. Look there for a "
+                    "transaction that was begun and not committed, or whether it is suspended."
                 )
             time.sleep(nap)
             nap = min(nap * 1.2, 0.005)
         if time.monotonic() - began > 1.0:
-            log.warning("waited %.1f s for another process's write transaction", time.monotonic() - began)
+            log.warning("waited %.1f s for another write transaction", time.monotonic() - began)
 
     def _try(self) -> bool:
         try:
             fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        os.pwrite(self._turn, b"%-10d" % os.getpid(), 0)
         return True
+
+    def _holder(self) -> str:
+        """The process that has the turn, for people who look for it."""
+        return os.pread(self._turn, 10, 0).decode("ascii", "replace").strip() or "another"
 
     def give_back(self) -> None:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
