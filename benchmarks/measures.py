@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import statistics
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -16,6 +15,7 @@ from backburner.domain.operations import ListJobs
 from backburner.testing.model import FakeModel
 
 from . import processes
+from .load import steady
 from .tasks import noop, stamp
 
 Figures = dict[str, float]
@@ -94,17 +94,17 @@ def submit(folder: Path, rate: int = 200, seconds: int = 10) -> Figures:
     bb = _open(env)
     body = {"task": "noop", "args": {}}
     with processes.worker(env), processes.server(env) as url, processes.bare_server(env) as bare:
-        asyncio.run(_steady(url + "/backburner/jobs", body, rate, 2))
-        asyncio.run(_steady(bare + "/items", body, rate, 2))
-        idle = asyncio.run(_steady(url + "/backburner/jobs", body, rate, seconds // 2))
-        peer = asyncio.run(_steady(bare + "/items", body, rate, seconds // 2))
+        steady(url + "/backburner/jobs", body, rate, 2)
+        steady(bare + "/items", body, rate, 2)
+        idle = steady(url + "/backburner/jobs", body, rate, seconds // 2)
+        peer = steady(bare + "/items", body, rate, seconds // 2)
     asyncio.run(_fill(bb, 15_000 * seconds))
     with processes.server(env) as url:
-        asyncio.run(_steady(url + "/backburner/jobs", {"task": "stamp", "args": {}}, rate, 1))
+        steady(url + "/backburner/jobs", {"task": "stamp", "args": {}}, rate, 1)
         with processes.worker(env):
             while not bb.store.read_sync(ListJobs(status=Status.COMPLETED, task="noop", limit=1)):
                 time.sleep(0.01)
-            busy = asyncio.run(_steady(url + "/backburner/jobs", body, rate, seconds))
+            busy = steady(url + "/backburner/jobs", body, rate, seconds)
             left = bb.store.read_sync(ListJobs(status=Status.PENDING, limit=1))
     bb.close()
     return {
@@ -115,35 +115,6 @@ def submit(folder: Path, rate: int = 200, seconds: int = 10) -> Figures:
         "submit_draining_p99_ms": percentile(busy, 0.99),
         "submit_draining_still_busy_at_end": float(bool(left)),
     }
-
-
-async def _steady(url: str, body: dict[str, object], rate: int, seconds: int) -> list[float]:
-    """Open loop: requests leave on time whether or not earlier ones are answered; milliseconds from the due time."""
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-    took: list[float] = []
-
-    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=30) as http:
-
-        async def one() -> None:
-            began = time.perf_counter()
-            response = await http.post(url, json=body)
-            took.append((time.perf_counter() - began) * 1000)
-            assert response.status_code == 202, response.text
-
-        await _at_rate(one, rate, rate * seconds)
-    return took
-
-
-async def _at_rate(call: Callable[[], Awaitable[None]], rate: int, count: int) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    running = []
-    for number in range(count):
-        wait = began + number / rate - loop.time()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        running.append(asyncio.ensure_future(call()))
-    await asyncio.gather(*running)
 
 
 def token(folder: Path, jobs: int = 20) -> Figures:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +13,14 @@ from backburner.worker.thread import WorkerThread
 from tests.support.migrated import copy_migrated
 
 Start = Callable[..., WorkerThread]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_folder() -> Iterator[None]:
+    """The doorbells of all databases of the tests, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="bb-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture

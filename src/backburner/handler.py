@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from .domain.json import decode, encode
-from .run import Run, SyncRun, current_run
+from .run import Run, SyncRun, in_thread
 
 if TYPE_CHECKING:
     from .task import Task
@@ -24,7 +22,7 @@ class AsyncHandler:
         self._args = args
 
     async def __call__(self) -> str:
-        current_run.set(self._run)
+        self._run.begin()
         arguments = revive(self._task, self._args)
         result = await self._task.function(self._run, **arguments)
         await self._run.finish()
@@ -40,23 +38,18 @@ class AsyncHandler:
 class ThreadHandler:
     """An ordinary function, in a thread."""
 
-    def __init__(self, task: Task[Any, Any], run: Run, args: str, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, task: Task[Any, Any], run: Run, args: str) -> None:
         self._task = task
         self._run = run
         self._args = args
-        self._threads = threads
         self._sync: SyncRun | None = None
         self._thread: asyncio.Future[Any] | None = None
 
     async def __call__(self) -> str:
-        current_run.set(self._run)
-        loop = asyncio.get_running_loop()
+        self._run.begin()
         arguments = revive(self._task, self._args)
-        self._sync = SyncRun(self._run, loop)
-        context = contextvars.copy_context()
-        self._thread = loop.run_in_executor(
-            self._threads, lambda: context.run(self._task.function, self._sync, **arguments)
-        )
+        self._sync = SyncRun(self._run, asyncio.get_running_loop())
+        self._thread = in_thread(lambda: self._task.function(self._sync, **arguments))
         try:
             result = await asyncio.shield(self._thread)
         except asyncio.CancelledError:

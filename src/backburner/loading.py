@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from .domain.errors import ConfigurationError
 def load(target: str) -> Any:
     """The object that ``package.module:attribute`` names. Raises `ConfigurationError`."""
     module_name, separator, attribute = target.partition(":")
-    if not separator or not module_name or not attribute:
+    if not separator or not module_name or not attribute or module_name.startswith("."):
         raise ConfigurationError(f"{target!r} is not MODULE:ATTRIBUTE, as in myapp.main:app")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -35,10 +36,17 @@ def load(target: str) -> Any:
     return found
 
 
+def is_factory(found: Any) -> bool:
+    """Whether it is a function without arguments, which makes what is wanted."""
+    if not inspect.isfunction(found):
+        return False
+    return all(each.default is not each.empty for each in inspect.signature(found).parameters.values())
+
+
 def load_backburner(target: str) -> Backburner:
     """The same for a `Backburner`, or a function without arguments that makes one."""
     found = load(target)
-    if not isinstance(found, Backburner) and callable(found):
+    if is_factory(found):
         found = found()
     if not isinstance(found, Backburner):
         raise ConfigurationError(f"{target} is a {type(found).__name__}, not a Backburner")

@@ -52,10 +52,16 @@ class Parameters:
         return args
 
     def revive(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Stored arguments with the types of the annotations (models, dataclasses, dates)."""
+        """Stored arguments, typed as annotated (models, dataclasses, dates). Raises `InvalidArguments`."""
+        from pydantic import ValidationError
+
         for name, adapter in self._adapters.items():
             if name in args:
-                args[name] = adapter.validate_python(args[name])
+                try:
+                    args[name] = adapter.validate_python(args[name])
+                except ValidationError as error:
+                    wrong = error.errors()[0]["msg"]
+                    raise InvalidArguments(f"{self._task}: {name} does not fit any more: {wrong}") from None
         return args
 
     def revive_result(self, value: Any) -> Any:
@@ -77,11 +83,15 @@ class Parameters:
 
     @cached_property
     def _model(self) -> Any:
-        from pydantic import ConfigDict, create_model
+        from pydantic import ConfigDict, Field, create_model
 
+        # A model's own attributes (`schema`, `json`) are good names for parameters, hence the aliases.
         fields: dict[str, Any] = {
-            each.name: (self._hints.get(each.name, Any), ... if each.default is each.empty else each.default)
-            for each in self._parameters
+            f"parameter_{number}": (
+                self._hints.get(each.name, Any),
+                Field(... if each.default is each.empty else each.default, alias=each.name),
+            )
+            for number, each in enumerate(self._parameters)
         }
         return create_model(self._task, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 
@@ -99,6 +109,8 @@ def is_plain(annotation: Any) -> bool:
     origin = typing.get_origin(annotation)
     if origin is None:
         return annotation in PLAIN if isinstance(annotation, Hashable) else False
+    if origin is dict and typing.get_args(annotation)[0] is not str:
+        return False  # JSON has only strings as keys
     if origin in (list, dict) or str(origin) in ("typing.Union", "<class 'types.UnionType'>"):
         return all(is_plain(argument) for argument in typing.get_args(annotation))
     return origin is typing.Literal

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
-from .domain.errors import DuplicateStep, JobCancelled, StoreUnavailable
+from .domain.errors import ConfigurationError, DuplicateStep, JobCancelled, StoreUnavailable
 from .domain.job import Claimed, KeptStep
 from .domain.json import decode, encode, fingerprint, well_formed
 from .domain.operations import AppendText, Execution, KeepStep, Operation, SetProgress, Transact, Usage
@@ -30,6 +31,7 @@ MOST_GATHERED = 64 * 1024
 
 current_run: contextvars.ContextVar[Run | None] = contextvars.ContextVar("backburner_run", default=None)
 _scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("backburner_scope")
+_in_transaction: contextvars.ContextVar[bool] = contextvars.ContextVar("backburner_in_transaction", default=False)
 
 
 class Run:
@@ -62,6 +64,12 @@ class Run:
         self._retold: dict[str, int] = {}
         self._written: dict[str, int] = dict(self._standing)
         self._channels: dict[str, Channel] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self) -> None:
+        """The engine calls this on the event loop that the function belongs to, in its context."""
+        self._loop = asyncio.get_running_loop()
+        current_run.set(self)
 
     async def progress(self, percent: float, message: str = "") -> None:
         """Tell the owner how far the job is: 0 to 100, and what it is doing."""
@@ -101,9 +109,11 @@ class Run:
         """Code points that were said to a channel so far, those that stand from an earlier attempt included."""
         return self._written.get(channel, 0)
 
-    async def step(
-        self, name: str, function: Callable[P, Awaitable[R]] | Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    @overload
+    async def step(self, name: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def step(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``function(*args, **kwargs)`` once, whatever crashes: its result (JSON) is kept.
 
         A step is its name and its occurrence. Steps that run side by side need different names (`DuplicateStep`).
@@ -115,11 +125,16 @@ class Run:
 
         value = await self._keep(name, [args, kwargs], make)
         adapter = adapter_of(resolve_hints(function).get("return", Any))
-        return cast(R, adapter.validate_python(value) if adapter is not None else value)
+        return adapter.validate_python(value) if adapter is not None else value
 
     async def keep(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
         """The same for calls that cost tokens; see `backburner.ports.Journal`."""
         return await self._keep(name, request, make)
+
+    def keep_sync(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
+        """The same for the threads of a run."""
+        assert self._loop is not None
+        return SyncRun(self, self._loop)._wait(self._keep(name, request, make))
 
     async def transaction(
         self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -165,6 +180,7 @@ class Run:
             kept = self._kept.get((path, occurrence))
             if kept is not None and kept.key == key:
                 self._retold.update(kept.channels)
+                scope.channels.update(kept.channels)
                 return decode(kept.value)
             inner = Scope(f"{path}#{occurrence}/", again=scope.again or kept is not None)
             token = _scope.set(inner)
@@ -184,7 +200,8 @@ class Run:
 
     async def _flush(self, channels: list[str]) -> None:
         for channel in channels:
-            await self._channels[channel].settle()
+            if channel in self._channels:  # a kept step's may have had nothing to add
+                await self._channels[channel].settle()
 
     async def _write(self, operation: Operation[R]) -> R:
         """A store that cannot be written just now is waited for: what was paid for is not given up."""
@@ -312,6 +329,12 @@ class SyncRun:
         self._interrupted.set()
 
     def _wait(self, awaitable: Coroutine[Any, Any, R]) -> R:
+        if _in_transaction.get():
+            awaitable.close()
+            raise ConfigurationError(
+                "a transaction's function used the run, which may wait for that very transaction: use its session "
+                "(bb.submit_in to submit), and the run before or after it"
+            )
         if self._interrupted.is_set():
             awaitable.close()
             raise JobCancelled("the job was cancelled")
@@ -337,6 +360,7 @@ def _hand_over(task: asyncio.Task[R], done: Future[R]) -> None:
 
 def _in_session(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Any], str]:
     context = contextvars.copy_context()
+    context.run(_in_transaction.set, True)
 
     def work(session: Any) -> str:
         return encode(context.run(function, session, *args, **kwargs), "a transaction's result")
@@ -347,5 +371,39 @@ def _in_session(function: Callable[..., Any], args: Any, kwargs: Any) -> Callabl
 async def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(*args, **kwargs)
-    result = await asyncio.to_thread(function, *args, **kwargs)
+    result = await in_thread(lambda: function(*args, **kwargs))
     return await result if inspect.isawaitable(result) else result
+
+
+def in_thread(function: Callable[[], R]) -> asyncio.Future[R]:
+    """Call it in a thread of its own, which nobody waits for at the end of the process.
+
+    A pool's threads could all be taken by steps that wait for the steps inside them.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[R] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        done: Future[R] = Future()
+        try:
+            done.set_result(context.run(function))
+        except StopIteration:  # no future can carry it
+            done.set_exception(RuntimeError("the function raised StopIteration"))
+        except BaseException as error:
+            done.set_exception(error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(_copy, done, future)
+
+    threading.Thread(target=work, name="backburner-job", daemon=True).start()
+    return future
+
+
+def _copy(done: Future[R], future: asyncio.Future[R]) -> None:
+    if future.done():
+        return
+    error = done.exception()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(done.result())

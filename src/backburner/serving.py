@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import socket
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
 from .domain.errors import ConfigurationError
-from .loading import load
+from .loading import is_factory, load
 from .settings import load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def serve_target(target: str, host: str, port: int, embedded_worker: bool) -> No
     """Serve what ``module:attribute`` names. Raises `ConfigurationError`."""
     os.environ["BACKBURNER_EMBEDDED_WORKER"] = "true" if embedded_worker else "false"
     found = load(target)
-    if not isinstance(found, Backburner) and inspect.isfunction(found) and not inspect.signature(found).parameters:
+    if is_factory(found):
         found = found()
     if isinstance(found, Backburner):
         found.settings = found.settings.model_copy(update={"embedded_worker": embedded_worker})

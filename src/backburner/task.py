@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
@@ -24,7 +24,7 @@ from .domain.errors import (
 )
 from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh
-from .domain.json import decode, encode
+from .domain.json import decode, encode, fingerprint
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import Cancel, GetJob, GetResult, Submit
 from .domain.operations import Retry as RetryJob
@@ -43,6 +43,7 @@ Words = Callable[[str, dict[str, Any], str | None], Notice | None]
 """What a task says in the inbox: called with the kind of event, the job's arguments and the reason of a failure."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}")
+LONGEST_DELAY = 100 * 366 * 86_400.0
 HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
 """Trying again cannot help."""
 
@@ -120,8 +121,8 @@ class Task(Generic[P, R]):
         if run_at is not None and run_at.tzinfo is None:
             raise InvalidArguments("run_at has no time zone: pass datetime(…, tzinfo=UTC)", {"run_at": "no time zone"})
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-        if seconds < 0:
-            raise InvalidArguments(f"delay is {seconds}: choose 0 or more", {"delay": "0 or more"})
+        if not 0 <= seconds <= LONGEST_DELAY:
+            raise InvalidArguments(f"delay is {seconds} s: choose 0 s to 100 years", {"delay": "0 s to 100 years"})
         at = int(run_at.timestamp() * 1e6) if run_at is not None else None
         return Submission(self, SubmitOptions(owner, priority, seconds, at))
 
@@ -183,13 +184,16 @@ class Submission(Generic[P, R]):
         new = self.new_job(args, kwargs)
         run = current_run.get()
         if run is not None:
-            new = replace(new, id=await run.step(f"submit {new.task}", _same, new.id, new.task))
+            new = replace(new, id=await run.keep(*_as_step(new)))
         bb = self.task._bb
         now = await bb.store.write(Submit((new,)))
         return Job(bb, fresh(new, now), self.task)
 
     def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         new = self.new_job(args, kwargs)
+        run = current_run.get()
+        if run is not None:
+            new = replace(new, id=run.keep_sync(*_as_step(new)))
         bb = self.task._bb
         now = bb.store.write_sync(Submit((new,)))
         return Job(bb, fresh(new, now), self.task)
@@ -199,8 +203,14 @@ class Submission(Generic[P, R]):
         return self.task.new_job(self.task.parameters.bind(args, kwargs), self.options)
 
 
-def _same(job: str, task: str) -> str:
-    return job
+def _as_step(new: NewJob) -> tuple[str, Any, Callable[[], Awaitable[tuple[str, None]]]]:
+    """A submit inside a run keeps the job's id, so that a run which is resumed submits the same job again."""
+
+    async def make() -> tuple[str, None]:
+        return new.id, None
+
+    request = [new.task, new.args]
+    return f"submit {new.task[:150]} {fingerprint(request)[:8]}", request, make
 
 
 class Job(Generic[R]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +67,12 @@ class Parts:
     def make_worker(
         self, tasks: Mapping[str, Task[Any, Any]], settings: Settings, make_llm: Callable[[Run], Llm]
     ) -> Worker:
-        threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="backburner-job")
-
         def prepare(job: Claimed) -> Handler:
             task = tasks[job.task]
             run = Run(job, task, self.store, make_llm)
             if task.is_async:
                 return AsyncHandler(task, run, job.args)
-            return ThreadHandler(task, run, job.args, threads)
+            return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
         return Worker(self.store, self.signal, tasks, prepare, limits)

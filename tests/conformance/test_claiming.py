@@ -187,7 +187,7 @@ def test_a_job_that_kills_its_workers_fails_after_the_cap(store: Store) -> None:
     for death in range(1, 4):
         worker = register(store)
         assert len(claim(store, worker)) == 1
-        store.write_sync(Rescue((worker,), expired=False, cap=2))
+        store.write_sync(Rescue((worker,), expired=False, cap=3))
         assert look(store, job).rescues == death
     record = look(store, job)
     assert record.status is Status.FAILED

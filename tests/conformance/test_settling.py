@@ -23,7 +23,7 @@ from backburner.domain.operations import (
     Retry,
     Settle,
 )
-from backburner.ports import Store
+from backburner.ports import Hint, Store
 from tests.support.making import (
     claim,
     complete,
@@ -255,3 +255,16 @@ def test_many_jobs_settle_side_by_side(open_store: Open) -> None:
         list(pool.map(lambda each: complete(store, Execution(each.id, each.attempt)), claimed))
     assert {look(store, each.id).status for each in claimed} == {Status.COMPLETED}
     assert new_job().id not in {each.id for each in claimed}
+
+
+def test_a_slot_that_is_free_under_a_tasks_limit_wakes_the_other_workers(open_store: Open) -> None:
+    hints: list[Hint] = []
+    store = open_store(hints.append)
+    execution = start(store)
+    hints.clear()
+    store.write_sync(Settle(execution, Completed("null")))
+    assert not any(hint.work for hint in hints)
+    execution = start(store)
+    hints.clear()
+    store.write_sync(Settle(execution, Completed("null"), limited=True))
+    assert any(hint.work for hint in hints)

@@ -20,5 +20,8 @@ class Backoff:
 
     def delay(self, tries: int) -> float:
         """Seconds to wait after the ``tries``-th failure (1 for the first)."""
-        ceiling = min(self.longest, self.first * self.factor ** min(tries - 1, 64))
+        try:
+            ceiling = min(self.longest, self.first * self.factor ** (tries - 1))
+        except OverflowError:
+            ceiling = self.longest
         return ceiling / 2 + random.uniform(0, ceiling / 2)

@@ -238,6 +238,8 @@ class Settle(Operation[Status]):
 
     execution: Execution
     outcome: Outcome
+    limited: bool = False
+    """Whether the task has a limit, so that a worker of another process may be waiting for the slot."""
 
 
 # Reads
@@ -356,8 +358,3 @@ class WorkerRecord:
     started_at: int
     expires_at: int
     running: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ping(Query[int]):
-    """The database's clock, in microseconds since the epoch."""

@@ -43,11 +43,15 @@ class Doorbell:
         self._thread: threading.Thread | None = None
 
     def _bind(self) -> socket.socket:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         bell.setblocking(False)
-        bell.bind(str(self._path))
-        return bell
+        while True:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                bell.bind(str(self._path))
+            except FileNotFoundError:
+                continue  # the last one out has just removed the folder
+            return bell
 
     def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
         with self._lock:
@@ -124,6 +128,7 @@ class Doorbell:
         self._socket.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
+            self._folder.rmdir()
 
 
 def runtime_folder(place: str) -> Path:

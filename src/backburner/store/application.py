@@ -35,8 +35,13 @@ def create_engine(database: SQLite, read_only: bool) -> Engine:
         return engine
 
     def connect() -> TurnConnection:
-        connection: TurnConnection = database.open_writer(TurnConnection, checkpoint=False)
-        connection.turn = database.turn()
+        turn = database.turn()
+        try:
+            connection: TurnConnection = database.open_writer(TurnConnection, checkpoint=False)
+        except BaseException:
+            turn.close()
+            raise
+        connection.turn = turn
         return connection
 
     engine = sqlalchemy_engine("sqlite://", creator=connect, poolclass=QueuePool)

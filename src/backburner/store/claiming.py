@@ -160,7 +160,7 @@ def rescue(batch: Batch, operation: Rescue) -> int:
 
 
 def _after_loss(ending: Ending, cap: int) -> Rescued | Give:
-    if ending.rescues + 1 <= cap:
+    if ending.rescues + 1 < cap:
         return Rescued()
     times = ending.rescues + 1
     return Give(

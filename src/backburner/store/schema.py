@@ -71,7 +71,8 @@ def _upgrade(connection: Any) -> None:
             command.upgrade(config, "head")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk ends it by itself
+            connection.execute("ROLLBACK")
         raise
     finally:
         engine.dispose()

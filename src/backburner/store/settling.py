@@ -92,6 +92,7 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
         accepted.append((ending, outcome))
         answers.append(_status_after(outcome))
     end_jobs(batch, accepted)
+    batch.work = batch.work or any(operation.limited for operation in operations)
     return answers
 
 
@@ -162,7 +163,6 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection.many(INSERT_RESULT, results)
     connection.many(INSERT_READY, lined)
     connection.many(INSERT_SCHEDULED, later)
-    # A free slot under a task's limit is work for whoever waits for it, also in another process.
     batch.work = batch.work or bool(lined or later)
 
 

@@ -26,7 +26,11 @@ class Turn:
 
     def __init__(self, folder: Path) -> None:
         self._turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._waiting = os.open(folder / "waiting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self._waiting = os.open(folder / "waiting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:
+            os.close(self._turn)
+            raise
 
     def take(self) -> None:
         """Wait for the turn, 5 s at most. Raises `StoreUnavailable`."""
@@ -58,7 +62,8 @@ class Turn:
             fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        os.pwrite(self._turn, b"%-10d" % os.getpid(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the turn is taken all the same
+            os.pwrite(self._turn, b"%-10d" % os.getpid(), 0)
         return True
 
     def _holder(self) -> str:

@@ -55,7 +55,10 @@ class Writer:
         """For event loops: the future belongs to the running loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(_Waiting(operation, future, loop))
+        try:
+            self._put(_Waiting(operation, future, loop))
+        except StoreUnavailable as error:
+            future.set_exception(error)
         return future
 
     def write_sync(self, operation: Operation[T]) -> T:
@@ -157,10 +160,11 @@ class Writer:
 
     def _open(self) -> Connection:
         if self._connection is None:
+            turn = self._database.turn()
             try:
-                turn = self._database.turn()
                 raw = self._database.open_writer()
             except BaseException as error:
+                turn.close()
                 raise self._database.translate(error) from error
             self._turn, self._connection = turn, Connection(raw, self._database.dialect)
         return self._connection

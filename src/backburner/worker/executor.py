@@ -9,6 +9,7 @@ from enum import Enum
 
 from ..domain.errors import BackburnerError, JobTimeout, LeaseLost
 from ..domain.job import Claimed, JobError
+from ..domain.json import well_formed
 from ..domain.operations import Completed, Failed, Interrupted, Outcome, Released
 from ..ports import Handler, TaskSpec
 
@@ -91,12 +92,7 @@ def _failed(running: Running, error: BaseException) -> Failed:
 def describe(error: BaseException) -> JobError:
     """The failure in words for the job's owner; the traceback stays in the log."""
     if isinstance(error, BackburnerError):
-        return JobError(error.type, error.title, _storable(error.detail))
+        return JobError(error.type, error.title, well_formed(error.detail[:LONGEST_DETAIL]))
     name = type(error).__name__
     detail = f"{name}: {error}" if str(error) else name
-    return JobError(name, "The job failed", _storable(detail))
-
-
-def _storable(detail: str) -> str:
-    """Half a surrogate pair, as from a file name that is not UTF-8, cannot be stored."""
-    return detail[:LONGEST_DETAIL].encode(errors="backslashreplace").decode()
+    return JobError(name, "The job failed", well_formed(detail[:LONGEST_DETAIL]))

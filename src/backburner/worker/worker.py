@@ -135,14 +135,20 @@ class Worker:
             self._wake.clear()
             patience: float = self._limits.poll
             if free > 0 and not self._signing_on:
+                worker = self._id
                 try:
-                    claims = await self._store.write(Claim(self._id, self._concurrency, free))
+                    claims = await self._store.write(Claim(worker, self._concurrency, free))
                 except StoreUnavailable as error:
                     log.warning("cannot take jobs: %s", error)
                     patience = STORE_BACK_OFF
                 except LeaseLost:
                     self._lose_everything()
+                except Exception:
+                    log.exception("cannot take jobs")
+                    patience = STORE_BACK_OFF
                 else:
+                    if self._signing_on or worker != self._id:
+                        continue  # claimed by what this worker was before: they will be rescued from it
                     for job in claims.jobs:
                         self._start(job)
                     if len(claims.jobs) == free:
@@ -204,7 +210,8 @@ class Worker:
         self._wake.set()
 
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
-        await self._write(job, Settle(Execution(job.id, job.attempt), outcome))
+        limited = self._concurrency.get(job.task) is not None
+        await self._write(job, Settle(Execution(job.id, job.attempt), outcome, limited))
 
     async def _write(self, job: Claimed, operation: Operation[Any]) -> None:
         """A store that cannot be written just now is waited for: the fence says whether the job is still ours."""
@@ -315,7 +322,8 @@ class Worker:
         """A function that ignores every cancellation must not keep the event loop from ending."""
         for task in self._executing:
             log.error("a job that was given up still runs: %s", task.get_coro())
-            asyncio._unregister_task(task)  # type: ignore[attr-defined]  # "Extending asyncio" in Python's manual
+            asyncio._unregister_task(task)  # see "Extending asyncio" in Python's manual
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)

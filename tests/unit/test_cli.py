@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backburner import Backburner, Run, Settings
+from backburner.cli import main
+from backburner.domain.job import JobError, Status
+from backburner.domain.operations import Execution, Failed, Settle
+from tests.support.making import claim, look, register, submit
+
+Command = Callable[..., Result]
+PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BACKBURNER_DATABASE_URL", f"sqlite:///{tmp_path}/jobs.db")
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `backburner …` in this process; an exception that is no sentence comes through."""
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+
+    def command(*args: str) -> Result:
+        result = CliRunner().invoke(main, args)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return command
+
+
+def failed_job(bb: Backburner) -> str:
+    job = submit(bb.store, "t", owner="ann")
+    (claimed,) = claim(bb.store, register(bb.store))
+    error = JobError("x", "It broke", "in two\nor three")
+    bb.store.write_sync(Settle(Execution(job, claimed.attempt), Failed(error, None)))
+    return job
+
+
+def test_migrate_makes_the_database(command: Command, folder: Path) -> None:
+    result = command("migrate")
+    assert (result.exit_code, (folder / "jobs.db").exists()) == (0, True)
+    assert "is up to date" in result.output
+    assert command("migrate").exit_code == 0
+
+
+def test_jobs_are_listed_newest_first_one_a_line(command: Command, bb: Backburner) -> None:
+    failed = failed_job(bb)
+    waiting = submit(bb.store, "other")
+    lines = command("jobs", "list").output.splitlines()
+    assert [line.split()[0] for line in lines] == [waiting, failed]
+    assert lines[1].endswith("It broke: in two")
+    assert [line.split()[0] for line in command("jobs", "list", "--status", "failed").output.splitlines()] == [failed]
+    assert [line.split()[0] for line in command("jobs", "list", "--task", "other").output.splitlines()] == [waiting]
+    assert [line.split()[0] for line in command("jobs", "list", "--owner", "ann").output.splitlines()] == [failed]
+    assert len(command("jobs", "list", "--limit", "1").output.splitlines()) == 1
+
+
+def test_a_job_is_shown_with_its_log_as_json(command: Command, bb: Backburner) -> None:
+    job = failed_job(bb)
+    shown = json.loads(command("jobs", "show", job).output)
+    assert (shown["id"], shown["status"]) == (job, "failed")
+    assert [event["event"] for event in shown["events"]] == ["job.submitted", "job.started", "job.failed"]
+
+
+def test_a_job_is_retried_and_cancelled(command: Command, bb: Backburner) -> None:
+    job = failed_job(bb)
+    assert "is pending" in command("jobs", "retry", job).output
+    assert "is cancelled" in command("jobs", "cancel", job).output
+    assert look(bb.store, job).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("jobs", "show", "nothing"), "nothing"),
+        (("jobs", "retry", "nothing"), "there is no job nothing"),
+        (("jobs", "cancel", "nothing"), "there is no job nothing"),
+        (("worker", "nonsense"), "is not MODULE:ATTRIBUTE"),
+        (("worker", ":bb"), "is not MODULE:ATTRIBUTE"),
+        (("worker", "nowhere.at_all:bb"), "there is no module 'nowhere'"),
+        (("worker", "json:nothing"), "json has no 'nothing'"),
+        (("worker", "json:JSONEncoder"), "not a Backburner"),
+        (("worker", "empty:bb"), "has no tasks"),
+        (("serve", "json:__name__"), "neither an ASGI application nor a Backburner"),
+        (("dev", "nonsense"), "is not MODULE:ATTRIBUTE"),
+        (("migrate", "nowhere:bb"), "there is no module 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], words: str
+) -> None:
+    (folder / "empty.py").write_text("from backburner import Backburner\nbb = Backburner()\n")
+    result = command(*args)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert words in result.output
+    sys.modules.pop("empty", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BACKBURNER_CONCURRENCY", "lots", "BACKBURNER_CONCURRENCY: "),
+        ("BACKBURNER_DATABASE_URL", "mongodb://x", "mongodb"),
+        ("BACKBURNER_DATABASE_URL", "sqlite:////no/such/jobs.db", "does not exist"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = command("jobs", "list")
+    assert (result.exit_code, words in result.output) == (1, True)
+
+
+def test_a_broken_import_inside_a_module_is_not_mistaken_for_a_missing_module(command: Command, folder: Path) -> None:
+    (folder / "broken_app.py").write_text("import no_such_library\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        command("worker", "broken_app:bb")
+
+
+APP = """
+import threading
+from backburner import Backburner, SyncRun
+from backburner.worker import worker
+
+worker.ABANDON_AFTER = 0.1
+bb = Backburner()
+
+@bb.task
+def endless(run: SyncRun) -> None:
+    run.progress(1, "begun")
+    threading.Event().wait()
+
+@bb.task
+def quick(run: SyncRun) -> int:
+    return 42
+"""
+
+
+def test_a_worker_process_ends_although_a_thread_of_its_does_not(folder: Path) -> None:
+    """And gives the job back."""
+    (folder / "stuck_app.py").write_text(APP)
+    environment = {**os.environ, "BACKBURNER_GRACE": "0.1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backburner.cli", "worker", "stuck_app:bb"],
+        env=environment,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    bb = Backburner(settings=Settings(_env_file=None, database_url=f"sqlite:///{folder}/jobs.db"))  # type: ignore[call-arg]
+
+    @bb.task
+    async def endless(run: Run) -> None: ...
+
+    log: list[str] = []
+    reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
+    reader.start()
+    try:
+        job = endless.submit_sync()
+        bb.watcher.wait_sync(job.id, lambda record: record.message == "begun", PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0, "".join(log)
+        record = job.refresh_sync()
+        assert (record.status, record.tries, record.rescues) == (Status.PENDING, 0, 0)
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        if process.stderr is not None:
+            process.stderr.close()
+        bb.close()
+
+
+def test_the_version_is_told(command: Command) -> None:
+    result: Any = command("--version")
+    assert (result.exit_code, "version" in result.output) == (0, True)
