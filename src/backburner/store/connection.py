@@ -6,6 +6,7 @@ docs/decisions/0002-raw-statements.md).
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -19,9 +20,10 @@ Row = tuple[Any, ...]
 class Statement:
     """One statement; its parameters are given by name. Compiled at its first use on each dialect."""
 
-    __slots__ = ("_clause", "_compiled")
+    __slots__ = ("__weakref__", "_clause", "_compiled")
 
     def __init__(self, clause: ClauseElement) -> None:
+        _written.add(self)
         self._clause = clause
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
@@ -34,6 +36,22 @@ class Statement:
             constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
             found = self._compiled[dialect.name] = (str(compiled), names, constants)
         return found
+
+
+_written: weakref.WeakSet[Statement | Family] = weakref.WeakSet()
+
+
+def rehearse(dialect: Dialect) -> None:
+    """Compile everything that is written in this package.
+
+    The first claim would else spend 40 ms on it inside its transaction, while every other process waits.
+    """
+    for each in list(_written):
+        if isinstance(each, Family):
+            each.grow()
+    for each in list(_written):
+        if isinstance(each, Statement):
+            each.compiled(dialect)
 
 
 class Connection:
@@ -90,8 +108,16 @@ class Family:
     WIDEST = 64
 
     def __init__(self, build: Any) -> None:
+        _written.add(self)
         self._build = build
         self._members: dict[int, tuple[Statement, list[str]]] = {}
+
+    def grow(self) -> None:
+        """Build every width."""
+        width = 1
+        while width <= self.WIDEST:
+            self.of(width)
+            width *= 2
 
     def of(self, count: int) -> tuple[Statement, list[str]]:
         width = 1 << (count - 1).bit_length()

@@ -168,7 +168,9 @@ class SQLite:
         return StoreUnavailable(f"{self.path} cannot be used: {text}")
 
 
-def pause_for_others(turn: Turn) -> None:
-    """Let somebody who waits for the turn have it; costs nothing while nobody does."""
-    if turn.somebody_waits():
-        time.sleep(PAUSE)
+def pause_for_others(turn: Turn) -> bool:
+    """Let somebody who waits for the turn have it, and say whether anybody did; costs nothing while nobody does."""
+    if not turn.somebody_waits():
+        return False
+    time.sleep(PAUSE)
+    return True

@@ -16,7 +16,7 @@ from ..domain.errors import ConfigurationError, IllegalTransition, JobNotFound, 
 from ..domain.operations import Operation
 from ..ports import Hint
 from .batch import Batch
-from .connection import Connection
+from .connection import Connection, rehearse
 from .handlers import MANY, ONE
 from .running import transact
 from .session import borrowed_session
@@ -26,6 +26,8 @@ log = logging.getLogger("backburner.store")
 
 T = TypeVar("T")
 WIDEST_BATCH = 50
+NARROW_BATCH = 20
+"""While other processes wait for the turn, it is given back sooner."""
 LONGEST_BATCH = 0.003
 
 REFUSALS = (LeaseLost, JobNotFound, IllegalTransition)
@@ -44,6 +46,7 @@ class Writer:
         self._waiting: deque[_Waiting] = deque()
         self._bell = threading.Event()
         self._gate = threading.Lock()
+        self._width = WIDEST_BATCH
         self._asleep = False
         self._closing = False
         self._connection: Connection | None = None
@@ -88,6 +91,7 @@ class Writer:
             self._bell.set()
 
     def _run(self) -> None:
+        rehearse(self._database.dialect)
         while True:
             waiting = self._take()
             if waiting:
@@ -107,7 +111,7 @@ class Writer:
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         for queue in (self._urgent, self._waiting):
-            while queue and len(taken) < WIDEST_BATCH:
+            while queue and len(taken) < self._width:
                 if queue[0].operation.alone:
                     if not taken:
                         taken.append(queue.popleft())
@@ -136,7 +140,7 @@ class Writer:
             self._waiting.extendleft(reversed(rest))
         _answer(answers)
         self._tell(hint)
-        pause_for_others(self._turn)
+        self._width = NARROW_BATCH if pause_for_others(self._turn) else WIDEST_BATCH
 
     def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
         connection = self._open()

@@ -31,7 +31,7 @@ from .heartbeat import Heartbeat
 
 log = logging.getLogger("backburner.worker")
 
-WIDEST_CLAIM = 64
+WIDEST_CLAIM = 32
 ABANDON_AFTER = 10.0
 STORE_BACK_OFF = 0.5
 
