@@ -66,6 +66,8 @@ class Backburner:
             settings = settings.model_copy(update={"database_url": database_url})
         self.settings = settings
         self.tasks: dict[str, Task[Any, Any]] = {}
+        self.has_lifespan = False
+        """Whether an application has entered `lifespan`: without it there is no worker beside the application."""
         self._lock = threading.RLock()
         self._parts: Parts | None = None
         self._opening: Parts | None = None
@@ -228,6 +230,7 @@ class Backburner:
         from .http.shutdown import streams_end_on_signals
         from .wiring import make_worker_thread
 
+        self.has_lifespan = True
         await asyncio.to_thread(self._open)
         worker = make_worker_thread(self.run_worker) if self.settings.embedded_worker and self.tasks else None
         if worker is not None:
@@ -264,6 +267,12 @@ class Backburner:
         Raises `ConfigurationError`, `SchemaOutdated`, `StoreUnavailable`.
         """
         self._open()
+
+    def database_exists(self) -> bool:
+        """Whether there is a database to open; opening makes one where there is none."""
+        from .wiring import database_exists
+
+        return database_exists(self.settings.database_url)
 
     def close(self) -> None:
         """Write what waits and release everything. The next use opens it again."""

@@ -135,18 +135,22 @@ def migrate(target: str | None) -> None:
 
 @main.command()
 @click.argument("url", required=False)
+@click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
 @in_words
-def doctor(url: str | None) -> None:
+def doctor(url: str | None, database_url: str | None) -> None:
     """Look at the database, the clock and the settings; with a URL, at a running server."""
     from .doctor import examine
 
-    if not examine(url):
+    if not examine(_existing(database_url), url):
         sys.exit(1)
 
 
 @main.group()
-def jobs() -> None:
+@click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
+@click.pass_context
+def jobs(context: click.Context, database_url: str | None) -> None:
     """Look at jobs, and retry or cancel them."""
+    context.obj = database_url
 
 
 @jobs.command("list")
@@ -154,15 +158,19 @@ def jobs() -> None:
 @click.option("--task")
 @click.option("--owner")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.pass_obj
 @in_words
-def list_jobs(status: str | None, task: str | None, owner: str | None, limit: int) -> None:
+def list_jobs(database_url: str | None, status: str | None, task: str | None, owner: str | None, limit: int) -> None:
     """The newest jobs, one a line."""
     from .domain.operations import ListJobs
 
-    bb = _backburner(None)
+    bb = _existing(database_url)
     try:
         query = ListJobs(owner=owner, status=Status(status) if status else None, task=task, limit=limit)
-        for job in bb.store.read_sync(query):
+        found = bb.store.read_sync(query)
+        if not found:
+            click.echo(f"no such jobs in {bb.settings.database_url}", err=True)
+        for job in found:
             error = f"  {job.error.title}: {job.error.detail}" if job.error else ""
             click.echo(
                 f"{job.id}  {job.status.value:<9}  {job.percent:3.0f} %  {job.task}  {job.owner or '-'}"
@@ -174,13 +182,14 @@ def list_jobs(status: str | None, task: str | None, owner: str | None, limit: in
 
 @jobs.command()
 @click.argument("job")
+@click.pass_obj
 @in_words
-def show(job: str) -> None:
+def show(database_url: str | None, job: str) -> None:
     """One job with its log, as JSON."""
     from .domain.operations import GetResult, JobEvents
     from .http.schemas import job_json
 
-    bb = _backburner(None)
+    bb = _existing(database_url)
     try:
         record = bb.handle(job).refresh_sync()
         result = bb.store.read_sync(GetResult(job))
@@ -195,32 +204,45 @@ def show(job: str) -> None:
 
 @jobs.command()
 @click.argument("job")
+@click.pass_obj
 @in_words
-def retry(job: str) -> None:
+def retry(database_url: str | None, job: str) -> None:
     """Run a failed or cancelled job again, from its first unfinished step."""
     from .domain.operations import Retry
 
-    _change(Retry(job, None))
+    _change(database_url, Retry(job, None))
 
 
 @jobs.command()
 @click.argument("job")
+@click.pass_obj
 @in_words
-def cancel(job: str) -> None:
+def cancel(database_url: str | None, job: str) -> None:
     """Cancel a job; a running one ends as soon as it listens, 10 s later at the latest."""
     from .domain.operations import Cancel
 
-    _change(Cancel(job, None))
+    _change(database_url, Cancel(job, None))
 
 
-def _change(operation: Any) -> None:
-    bb = _backburner(None)
+def _change(database_url: str | None, operation: Any) -> None:
+    bb = _existing(database_url)
     try:
         record = bb.store.write_sync(operation)
         note = " (asked to stop)" if record.cancel_requested else ""
         click.echo(f"{record.id} is {record.status}{note}")
     finally:
         bb.close()
+
+
+def _existing(database_url: str | None) -> Backburner:
+    """Looking at jobs makes no database."""
+    bb = Backburner(settings=load_settings(database_url=database_url))
+    if not bb.database_exists():
+        raise ConfigurationError(
+            f"there is no database at {bb.settings.database_url}: name the application's with --database or "
+            "BACKBURNER_DATABASE_URL"
+        )
+    return bb
 
 
 def _backburner(target: str | None) -> Backburner:

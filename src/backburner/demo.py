@@ -24,6 +24,8 @@ from .settings import load_settings
 log = logging.getLogger("backburner.demo")
 
 GROUP = "backburner.apps"
+SHOWN = ("name", "object", "task", "kind", "status", "mentions", "last_action", "first_seen", "duration_seconds")
+"""What the terminal shows of an entry; `--json` has all of it."""
 
 
 def find_applications() -> dict[str, Application]:
@@ -159,5 +161,5 @@ def _print(outcome: Mapping[str, Any]) -> None:
 def _print_list(name: str, entries: Any) -> None:
     click.echo(f"{name}:" if entries else f"{name}: none")
     for entry in entries or ():
-        plain = [str(value) for value in entry.values() if value and isinstance(value, str | int | float)]
-        click.echo("  - " + " · ".join(plain[:4]))
+        known = [f"{key} {entry[key]}" for key in SHOWN if entry.get(key)]
+        click.echo("  - " + ", ".join(known))

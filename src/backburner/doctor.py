@@ -12,7 +12,6 @@ import click
 from .app import Backburner
 from .domain.errors import BackburnerError
 from .domain.operations import ListJobs, ListWorkers
-from .settings import load_settings
 
 SAFE_SQLITE = (3, 51, 3)
 LEAST_FREE = 200 * 2**20
@@ -35,11 +34,11 @@ class Findings:
         click.echo(f"  FAIL  {text}")
 
 
-def examine(url: str | None) -> bool:
+def examine(bb: Backburner, url: str | None) -> bool:
     """Look at everything there is to look at; False when something is broken."""
     findings = Findings()
     _sqlite_version(findings)
-    _database(findings)
+    _database(findings, bb)
     if url is not None:
         _server(findings, url)
     return findings.healthy
@@ -56,8 +55,7 @@ def _sqlite_version(findings: Findings) -> None:
         findings.good(f"SQLite {version}")
 
 
-def _database(findings: Findings) -> None:
-    bb = Backburner(settings=load_settings())
+def _database(findings: Findings, bb: Backburner) -> None:
     url = bb.settings.database_url
     try:
         bb.open()

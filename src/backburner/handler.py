@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from .domain.errors import Fail, InvalidArguments, TooLarge
 from .domain.json import decode, encode
 from .run import Run, SyncRun, in_thread
 
@@ -26,10 +27,14 @@ class AsyncHandler:
         arguments = revive(self._task, self._args)
         result = await self._task.function(self._run, **arguments)
         await self._run.finish()
-        return encode(result, "the result") if result is not None else "null"
+        return encode_result(result)
 
     def interrupt(self) -> None:
         """The event loop cancels the coroutine."""
+
+    @property
+    def outlives_loop(self) -> bool:
+        return False
 
     async def ended(self) -> None:
         """Nothing outlives the coroutine."""
@@ -56,16 +61,30 @@ class ThreadHandler:
             self.interrupt()
             raise
         await self._run.finish()
-        return encode(result, "the result")
+        return encode_result(result)
 
     def interrupt(self) -> None:
         if self._sync is not None:
             self._sync.interrupt()
 
+    @property
+    def outlives_loop(self) -> bool:
+        return self._thread is not None and not self._thread.done()
+
     async def ended(self) -> None:
         if self._thread is not None:
             await asyncio.wait([self._thread])
             self._thread.exception()
+
+
+def encode_result(result: Any) -> str:
+    """Raises `Fail`: a result that cannot be stored is no better at the next try."""
+    try:
+        return encode(result, "the result") if result is not None else "null"
+    except TooLarge as error:
+        raise Fail(str(error), type=error.type) from None
+    except InvalidArguments as error:
+        raise Fail(str(error), type="invalid_result") from None
 
 
 def revive(task: Task[Any, Any], args: str) -> dict[str, Any]:

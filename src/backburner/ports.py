@@ -105,6 +105,11 @@ class Handler(Protocol):
         """Tell a handler that runs in a thread that it is cancelled."""
         ...
 
+    @property
+    def outlives_loop(self) -> bool:
+        """Whether some of it, a thread, goes on when the event loop ends."""
+        ...
+
     async def ended(self) -> None:
         """Wait until nothing of the execution runs any more: an abandoned thread keeps its slot until it ends."""
         ...

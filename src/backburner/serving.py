@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
 from .domain.errors import ConfigurationError
 from .loading import is_factory, load
 from .settings import load_settings
+from .task import Task
 
 if TYPE_CHECKING:
     import uvicorn
 
+
+log = logging.getLogger("backburner.serving")
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -25,12 +31,26 @@ def serve_target(target: str, host: str, port: int, embedded_worker: bool) -> No
     found = load(target)
     if is_factory(found):
         found = found()
+    if isinstance(found, Task):
+        raise ConfigurationError(f"{target} is a task: name the application, or the Backburner the task belongs to")
     if isinstance(found, Backburner):
         found.settings = found.settings.model_copy(update={"embedded_worker": embedded_worker})
         found = bare_application(found)
     if not callable(found):
         raise ConfigurationError(f"{target} is neither an ASGI application nor a Backburner")
-    run_server(found, host, port)
+    run_server(found, host, port, started=lambda: _warn_without_lifespan(target))
+
+
+def _warn_without_lifespan(target: str) -> None:
+    """A job would stay pending for ever, and nothing would say why."""
+    names = vars(sys.modules[target.partition(":")[0]])
+    forgotten = [name for name, value in names.items() if isinstance(value, Backburner) and not value.has_lifespan]
+    for name in forgotten:
+        log.warning(
+            "%s does not use %s.lifespan: it runs no worker, and open streams hold up its end. Write "
+            "FastAPI(lifespan=%s.lifespan)",
+            *(target, name, name),
+        )
 
 
 def bare_application(bb: Backburner) -> Any:
@@ -45,14 +65,21 @@ def bare_application(bb: Backburner) -> Any:
     return app
 
 
-def make_server(app: Any, host: str, port: int) -> uvicorn.Server:
+def make_server(app: Any, host: str, port: int, started: Callable[[], None] | None = None) -> uvicorn.Server:
+    """``started`` is called once the application's lifespan has begun."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if started is not None and self.started:
+                started()
+
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=15)
-    return uvicorn.Server(config)
+    return Server(config)
 
 
-def run_server(app: Any, host: str, port: int) -> None:
+def run_server(app: Any, host: str, port: int, started: Callable[[], None] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Raises `ConfigurationError` when the address is taken, or open to others while authentication is off.
@@ -78,4 +105,4 @@ def run_server(app: Any, host: str, port: int) -> None:
         # uvicorn raises the signal that ended it once more: an orderly end is no reason to die of it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        make_server(app, host, port).run(sockets=[probe])
+        make_server(app, host, port, started).run(sockets=[probe])

@@ -277,7 +277,7 @@ class Job(Generic[R]):
 
     def _found(self, record: JobRecord | None) -> JobRecord:
         if record is None:
-            raise JobNotFound(f"job {self.id} was erased")
+            raise JobNotFound(f"there is no job {self.id}")
         return record
 
     def _outcome(self, result: str | None) -> R:

@@ -75,5 +75,5 @@ class Watcher:
 
 def _found(record: JobRecord | None, job: str) -> JobRecord:
     if record is None:
-        raise JobNotFound(f"job {job} was erased")
+        raise JobNotFound(f"there is no job {job}")
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,10 @@ class Parts:
         self.watcher.close()
         self.store.close()
         self.signal.close()
+
+
+def database_exists(url: str) -> bool:
+    return os.path.exists(sqlite_path(url))
 
 
 def make_worker_thread(run: Callable[[Callable[[Stop], None]], Coroutine[Any, Any, None]]) -> WorkerThread:

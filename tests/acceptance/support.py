@@ -75,6 +75,11 @@ class Process:
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
+    def hurry(self) -> None:
+        """The first of two requests to stop."""
+        self._process.send_signal(signal.SIGTERM)
+        self.wait_for_line("stopping")
+
     def stop(self) -> int:
         """SIGTERM, as an operator stops it."""
         if self._process.poll() is None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 
-from backburner import Backburner, Run
+from backburner import Backburner, Run, SyncRun
 
 bb = Backburner()
 
@@ -45,3 +45,12 @@ async def block(run: Run, seconds: float) -> int:
     """Holds up the event loop, as a careless handler does."""
     time.sleep(seconds)
     return run.attempt
+
+
+@bb.task(public=True, retries=0)
+def stubborn(run: SyncRun, path: str, beats: int) -> None:
+    """Beats in a thread and listens to nobody; each beat says whose it is."""
+    for _ in range(beats):
+        with open(path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from pathlib import Path
@@ -120,3 +121,19 @@ def test_a_job_is_cancelled_from_another_process(bb: Backburner, env: dict[str, 
 
         assert bb.store.write_sync(Cancel(job, None)).cancel_requested
         until(lambda: status(bb, job) is Status.CANCELLED, "the job is cancelled")
+
+
+def test_a_thread_that_outlives_its_stopping_worker_never_beats_beside_its_successor(
+    bb: Backburner, env: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "beats"
+    job = put(bb, "stubborn", path=str(path), beats=60)
+    with start_worker({**env, "BACKBURNER_GRACE": "0.2"}) as first:
+        until(path.exists, "the first worker's thread beats")
+        with start_worker(env):
+            first.hurry()
+            assert first.stop() == 0
+            until(lambda: status(bb, job) is Status.COMPLETED, "the job is done")
+    beats = [int(line) for line in path.read_text().split()]
+    changes = sum(before != after for before, after in itertools.pairwise(beats))
+    assert changes <= 1, "one process after the other, never both"

@@ -108,6 +108,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], words: str
 ) -> None:
     (folder / "empty.py").write_text("from backburner import Backburner\nbb = Backburner()\n")
+    command("migrate")
     result = command(*args)
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
@@ -120,7 +121,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     [
         ("BACKBURNER_CONCURRENCY", "lots", "BACKBURNER_CONCURRENCY: "),
         ("BACKBURNER_DATABASE_URL", "mongodb://x", "mongodb"),
-        ("BACKBURNER_DATABASE_URL", "sqlite:////no/such/jobs.db", "does not exist"),
+        ("BACKBURNER_DATABASE_URL", "sqlite:////no/such/jobs.db", "there is no database"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(
@@ -157,7 +158,7 @@ def quick(run: SyncRun) -> int:
 
 
 def test_a_worker_process_ends_although_a_thread_of_its_does_not(folder: Path) -> None:
-    """And gives the job back."""
+    """And keeps the job to its very end, so that it never runs twice; then whoever looks knows that it is free."""
     (folder / "stuck_app.py").write_text(APP)
     environment = {**os.environ, "BACKBURNER_GRACE": "0.1"}
     process = subprocess.Popen(
@@ -181,7 +182,8 @@ def test_a_worker_process_ends_although_a_thread_of_its_does_not(folder: Path) -
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, "".join(log)
         record = job.refresh_sync()
-        assert (record.status, record.tries, record.rescues) == (Status.PENDING, 0, 0)
+        assert (record.status, record.tries) == (Status.RUNNING, 0)
+        assert len(bb.store.dead_workers()) == 1
     finally:
         process.kill()
         process.wait()
@@ -194,3 +196,21 @@ def test_a_worker_process_ends_although_a_thread_of_its_does_not(folder: Path) -
 def test_the_version_is_told(command: Command) -> None:
     result: Any = command("--version")
     assert (result.exit_code, "version" in result.output) == (0, True)
+
+
+def test_looking_at_jobs_makes_no_database(command: Command, folder: Path) -> None:
+    for args in (("jobs", "list"), ("jobs", "show", "x"), ("doctor",)):
+        result = command(*args)
+        assert (result.exit_code, "there is no database" in result.output) == (1, True)
+    assert list(folder.glob("jobs.db*")) == []
+
+
+def test_another_database_than_the_settings_can_be_looked_at(command: Command, bb: Backburner, folder: Path) -> None:
+    job = submit(bb.store, "t")
+    (folder / "elsewhere").mkdir()
+    other = f"sqlite:///{folder}/elsewhere/other.db"
+    elsewhere = Backburner(other)
+    elsewhere.open()
+    elsewhere.close()
+    assert job in command("jobs", "list").output
+    assert "no such jobs" in command("jobs", "--database", other, "list").output

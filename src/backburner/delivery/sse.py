@@ -29,7 +29,10 @@ def retry_line() -> bytes:
 
 def event_data(event: Event) -> dict[str, Any]:
     """What a client is told of an event: the same as server-sent event and in a page of JSON."""
-    return {"job": event.job, "seq": event.seq, "at": timestamp(event.at), **event.data}
+    data = {"job": event.job, "seq": event.seq, "at": timestamp(event.at), **event.data}
+    if "retry_at" in data:
+        data["retry_at"] = timestamp(data["retry_at"])
+    return data
 
 
 def timestamp(at: int) -> str:

@@ -39,7 +39,9 @@ def job_routes(bb: Backburner) -> APIRouter:
         wanted = _parse(await read_json(request))
         task = bb.tasks.get(wanted.task)
         if task is None or not task.options.public:
-            raise UnknownTask(f"There is no task {wanted.task!r} that is open to this interface.")
+            raise UnknownTask(
+                f"There is no task {wanted.task!r} that is open to this interface: public=True opens one."
+            )
         args = task.parameters.check(wanted.args)
         priority = None if wanted.priority is None else min(max(wanted.priority, 1), 10)
         submission = task.using(owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at)

@@ -78,11 +78,12 @@ def _failed(running: Running, error: BaseException) -> Failed:
     retry_after = spec.retry_after(error, tries) if tries < job.max_tries else None
     record = describe(error)
     log.warning(
-        "job %s (%s): attempt %d failed, %s",
+        "job %s (%s): attempt %d failed (%s), %s",
         job.id,
         job.task,
         job.attempt,
-        "no tries left" if retry_after is None else f"next try in {retry_after:.1f} s",
+        record.detail,
+        "for good" if retry_after is None else f"next try in {retry_after:.1f} s",
         exc_info=None if isinstance(error, BackburnerError) else error,
     )
     notice = spec.notice("failed", job.owner, job.args, record.detail) if retry_after is None else None

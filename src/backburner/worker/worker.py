@@ -22,6 +22,7 @@ from ..domain.operations import (
     Operation,
     Outcome,
     RegisterWorker,
+    Released,
     Retire,
     Settle,
 )
@@ -168,6 +169,8 @@ class Worker:
         job = running.job
         try:
             outcome = await self._call(running)
+            if isinstance(outcome, Released):
+                await running.handler.ended()  # or it would run twice
             if outcome is not None and not running.settled:
                 running.settled = True
                 await self._settle(job, outcome)
@@ -254,8 +257,11 @@ class Worker:
             asyncio.get_running_loop().call_later(ABANDON_AFTER, self._abandon, running)
 
     def _abandon(self, running: Running) -> None:
-        """The handler does not listen: settle without it. The fence keeps out whatever it still writes."""
-        if running.settled or self._running.get(running.job.id) is not running:
+        """The handler does not listen: settle without it. The fence keeps out whatever it still writes.
+
+        A drained one is not given back while it still runs: it would run twice.
+        """
+        if running.settled or self._running.get(running.job.id) is not running or running.stopped is Stopped.DRAINED:
             return
         log.warning("job %s (%s) ignores its cancellation and is abandoned", running.job.id, running.job.task)
         running.settled = True
@@ -296,24 +302,34 @@ class Worker:
     async def _drain(self) -> None:
         tasks = [running.task for running in self._running.values() if running.task]
         if tasks:
-            log.info("stopping: %d jobs have %.0f s to end", len(tasks), self._limits.grace)
+            log.info("stopping: %d job(s) have %.0f s to end", len(tasks), self._limits.grace)
             loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._limits.grace
-            while self._running and not self._hurry and loop.time() < deadline:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(deadline):
-                        await self._wake.wait()
+            await self._wait_until(loop.time() + self._limits.grace)
             for running in list(self._running.values()):
                 self._interrupt(running, Stopped.DRAINED)
-            unfinished = [task for task in tasks if not task.done()]
-            if unfinished:
-                await asyncio.wait(unfinished, timeout=ABANDON_AFTER)
+            await self._wait_until(loop.time() + ABANDON_AFTER)
         if self._executing:
             await asyncio.wait(self._executing, timeout=1)
 
+    async def _wait_until(self, deadline: float) -> None:
+        """Until every job has ended, or somebody is in a hurry."""
+        while self._running and not self._hurry:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
     async def _sign_off(self) -> None:
-        """What is still held, by a claim whose answer came too late, goes back into the line."""
+        """What is still held goes back into the line: a claim answered too late, a coroutine that ignored its end.
+
+        A job that still runs in a thread stays with this process: its lock says that the process lives.
+        """
+        threads = sum(running.handler.outlives_loop for running in self._running.values())
+        if threads:
+            log.warning("%d job(s) still run in threads and go on elsewhere once this process has ended", threads)
+            return
         with contextlib.suppress(StoreUnavailable):
             await self._store.write(Retire(self._id))
         self._unlock()
@@ -321,7 +337,7 @@ class Worker:
     def _forget_the_stubborn(self) -> None:
         """A function that ignores every cancellation must not keep the event loop from ending."""
         for task in self._executing:
-            log.error("a job that was given up still runs: %s", task.get_coro())
+            log.debug("still runs: %s", task.get_coro())
             asyncio._unregister_task(task)  # see "Extending asyncio" in Python's manual
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
 
