@@ -87,6 +87,7 @@ def test_a_planned_failure_comes_first_and_passes(model: FakeModel) -> None:
     assert [first.status_code, second.status_code, third.status_code] == [429, 429, 200]
     assert first.headers["retry-after"] == "3"
     assert first.json()["error"]["code"] == "rate_limit_exceeded"
+    model.wait_ended(3)
     assert [call.outcome for call in model.calls] == ["failed", "failed", "answered"]
 
 
@@ -98,6 +99,7 @@ def test_a_broken_stream_is_an_incomplete_answer_to_its_client(model: FakeModel)
         ask(model, stream=True)
 
     assert len(model.calls[0].sent_at) == 2
+    model.wait_ended(1)
     assert model.calls[0].outcome == "broken"
     assert len(events(ask(model, stream=True))) == 4
 

@@ -133,6 +133,13 @@ class FakeModel:
         """Return once ``count`` calls have arrived in all; blocks like ``wait_held``."""
         self._wait_for(lambda: len(self.calls) >= count, f"{count} calls", timeout)
 
+    def wait_ended(self, count: int, timeout: float = 30.0) -> None:
+        """Return once ``count`` calls have an ``outcome``, which a client can be quicker than; blocks likewise."""
+        self._wait_for(lambda: self._count_ended() >= count, f"{count} ended calls", timeout)
+
+    def _count_ended(self) -> int:
+        return sum(call.outcome != "open" for call in self.calls)
+
     def _wait_for(self, met: Callable[[], bool], what: str, timeout: float) -> None:
         with self._changed:
             if not self._changed.wait_for(met, timeout):
@@ -144,6 +151,12 @@ class FakeModel:
             self.calls.append(call)
             self._changed.notify_all()
             return self._refusal(call) or (self._failures.popleft() if self._failures else None)
+
+    def ended(self, call: Call, outcome: str) -> None:
+        """The server's: say how a call ended."""
+        with self._changed:
+            call.outcome = outcome
+            self._changed.notify_all()
 
     def answer(self, call: Call) -> list[str]:
         """The server's: the pieces of the answer to a call."""

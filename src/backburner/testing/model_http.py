@@ -89,7 +89,7 @@ class _Connection(BaseHTTPRequestHandler):
         try:
             self._serve(call)
         except GONE:
-            call.outcome = "abandoned"
+            self._model.ended(call, "abandoned")
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -98,19 +98,19 @@ class _Connection(BaseHTTPRequestHandler):
     def _serve(self, call: Call) -> None:
         failure = self._model.receive(call)
         if failure is not None and failure.break_after is None:
-            call.outcome = "failed"
+            self._model.ended(call, "failed")
             return self._send_failure(failure)
         break_after = failure.break_after if failure else None
         try:
             pieces = self._model.answer(call)
         except Exception as error:
-            call.outcome = "failed"
+            self._model.ended(call, "failed")
             return self._send_error(500, f"the scripted reply raised {type(error).__name__}: {error}")
         send = self._send_stream if call.streams else self._send_whole
         if send(call, pieces, break_after):
-            call.outcome = "answered"
+            self._model.ended(call, "answered")
         else:
-            call.outcome = "broken"
+            self._model.ended(call, "broken")
             self.close_connection = True
             _hang_up(self.connection)
         return None
