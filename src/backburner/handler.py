@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .domain.errors import Fail, InvalidArguments, TooLarge
 from .domain.json import decode, encode
-from .run import Run, SyncRun, in_thread
+from .run import Run, SyncRun
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from .task import Task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import threading
@@ -11,12 +10,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
-from .domain.errors import ConfigurationError, DuplicateStep, JobCancelled, StoreUnavailable
+from .channel import Channel
+from .domain.errors import ConfigurationError, JobCancelled, StoreUnavailable
 from .domain.job import Claimed, KeptStep
 from .domain.json import decode, encode, fingerprint, well_formed
-from .domain.operations import AppendText, Execution, KeepStep, Operation, SetProgress, Transact, Usage
+from .domain.operations import Execution, KeepStep, Operation, SetProgress, Transact, Usage
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
+from .scope import Scope
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,7 +29,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 STORE_BACK_OFF = 0.5
-MOST_GATHERED = 64 * 1024
 
 current_run: contextvars.ContextVar[Run | None] = contextvars.ContextVar("backburner_run", default=None)
 _scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("backburner_scope")
@@ -212,90 +213,6 @@ class Run:
                 await asyncio.sleep(STORE_BACK_OFF)
 
 
-class Scope:
-    """The steps that are called from one place: the function itself, or the inside of another step."""
-
-    __slots__ = ("_counts", "_prefix", "_under_way", "again", "channels")
-
-    def __init__(self, prefix: str, again: bool = False) -> None:
-        self._prefix = prefix
-        self.again = again
-        self._counts: dict[str, int] = {}
-        self._under_way: set[str] = set()
-        self.channels: set[str] = set()
-
-    def enter(self, name: str) -> tuple[str, int]:
-        if name in self._under_way:
-            raise DuplicateStep(
-                f"two steps named {name!r} run side by side; give each a name of its own, so that a resume finds its "
-                "result"
-            )
-        path = self._prefix + name
-        if len(path) > 255:
-            raise DuplicateStep(f"the step's name {path[:40]!r}… is longer than 255 characters: shorten it")
-        self._under_way.add(name)
-        occurrence = self._counts.get(name, 0)
-        self._counts[name] = occurrence + 1
-        return path, occurrence
-
-    def leave(self, name: str) -> None:
-        self._under_way.discard(name)
-
-
-class Channel:
-    """A stream of text on its way to disk: written at once while nothing is under way, else gathered."""
-
-    def __init__(self, store: Store, execution: Execution, name: str) -> None:
-        self._store = store
-        self._execution = execution
-        self._name = name
-        self._gathered: list[str] = []
-        self._size = 0
-        self._under_way: asyncio.Future[None] | None = None
-        self._error: BaseException | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    async def write(self, delta: str) -> None:
-        self._raise()
-        self._gathered.append(delta)
-        self._size += len(delta)
-        if self._under_way is None:
-            self._send()
-        if self._size > MOST_GATHERED:
-            await self.settle()
-
-    async def settle(self) -> None:
-        """Wait until all of it is on disk."""
-        await self._idle.wait()
-        self._raise()
-
-    def _send(self) -> None:
-        delta = "".join(self._gathered)
-        self._gathered.clear()
-        self._size = 0
-        self._idle.clear()
-        self._under_way = self._store.write(AppendText(self._execution, self._name, delta))
-        self._under_way.add_done_callback(lambda future: self._sent(future, delta))
-
-    def _sent(self, future: asyncio.Future[None], delta: str) -> None:
-        error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if isinstance(error, StoreUnavailable):
-            self._gathered.insert(0, delta)
-            asyncio.get_running_loop().call_later(STORE_BACK_OFF, self._send)
-            return
-        self._under_way = None
-        self._error = self._error or error
-        if self._gathered and self._error is None:
-            self._send()
-        else:
-            self._idle.set()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-
 class SyncRun:
     """The same for a function that runs in a thread. Its methods raise `JobCancelled` once the job is cancelled."""
 
@@ -373,37 +290,3 @@ async def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         return await function(*args, **kwargs)
     result = await in_thread(lambda: function(*args, **kwargs))
     return await result if inspect.isawaitable(result) else result
-
-
-def in_thread(function: Callable[[], R]) -> asyncio.Future[R]:
-    """Call it in a thread of its own, which nobody waits for at the end of the process.
-
-    A pool's threads could all be taken by steps that wait for the steps inside them.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[R] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        done: Future[R] = Future()
-        try:
-            done.set_result(context.run(function))
-        except StopIteration:  # no future can carry it
-            done.set_exception(RuntimeError("the function raised StopIteration"))
-        except BaseException as error:
-            done.set_exception(error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-            loop.call_soon_threadsafe(_copy, done, future)
-
-    threading.Thread(target=work, name="backburner-job", daemon=True).start()
-    return future
-
-
-def _copy(done: Future[R], future: asyncio.Future[R]) -> None:
-    if future.done():
-        return
-    error = done.exception()
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(done.result())

@@ -1,0 +1,35 @@
+"""How a step is told from another one of the same name."""
+
+from __future__ import annotations
+
+from .domain.errors import DuplicateStep
+
+
+class Scope:
+    """The steps that are called from one place: the function itself, or the inside of another step."""
+
+    __slots__ = ("_counts", "_prefix", "_under_way", "again", "channels")
+
+    def __init__(self, prefix: str, again: bool = False) -> None:
+        self._prefix = prefix
+        self.again = again
+        self._counts: dict[str, int] = {}
+        self._under_way: set[str] = set()
+        self.channels: set[str] = set()
+
+    def enter(self, name: str) -> tuple[str, int]:
+        if name in self._under_way:
+            raise DuplicateStep(
+                f"two steps named {name!r} run side by side; give each a name of its own, so that a resume finds its "
+                "result"
+            )
+        path = self._prefix + name
+        if len(path) > 255:
+            raise DuplicateStep(f"the step's name {path[:40]!r}… is longer than 255 characters: shorten it")
+        self._under_way.add(name)
+        occurrence = self._counts.get(name, 0)
+        self._counts[name] = occurrence + 1
+        return path, occurrence
+
+    def leave(self, name: str) -> None:
+        self._under_way.discard(name)
