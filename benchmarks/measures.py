@@ -96,8 +96,11 @@ def submit(folder: Path, rate: int = 200, seconds: int = 10) -> Figures:
     with processes.worker(env), processes.server(env) as url, processes.bare_server(env) as bare:
         steady(url + "/backburner/jobs", body, rate, 2)
         steady(bare + "/items", body, rate, 2)
-        idle = steady(url + "/backburner/jobs", body, rate, seconds // 2)
-        peer = steady(bare + "/items", body, rate, seconds // 2)
+        idle: list[float] = []
+        peer: list[float] = []
+        for _ in range(seconds // 2):  # in turns, so that both meet the same noise
+            idle += steady(url + "/backburner/jobs", body, rate, 1)
+            peer += steady(bare + "/items", body, rate, 1)
     asyncio.run(_fill(bb, 15_000 * seconds))
     with processes.server(env) as url:
         steady(url + "/backburner/jobs", {"task": "stamp", "args": {}}, rate, 1)
