@@ -37,9 +37,9 @@ lock:
 	@$(PYTHON) -m venv .venv
 
 .venv/.%: requirements/%.txt pyproject.toml apps/pyproject.toml | .venv/bin/python
-	@echo "Installing what requirements/$*.txt pins (the first time only)"
-	@$(PIP) --require-hashes -r $<
-	@$(PIP) --no-build-isolation --no-deps -e . -e ./apps
+	@echo "Installing what requirements/$*.txt pins (the first time only)" >&2
+	@$(PIP) --require-hashes -r $< >&2
+	@$(PIP) --no-build-isolation --no-deps -e . -e ./apps >&2
 	@touch $@
 
 clean:
