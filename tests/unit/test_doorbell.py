@@ -14,9 +14,9 @@ import pytest
 from backburner import Backburner, Run, Settings
 from backburner.ports import Hint
 from backburner.signals.local import Doorbell, runtime_folder
+from tests.support.hearing import PATIENCE, Ear
 from tests.support.making import submit
 
-PATIENCE = 20.0
 RING = """
 import sys
 from backburner.ports import Hint
@@ -25,21 +25,6 @@ bell = Doorbell(sys.argv[1], lambda: False)
 bell.ring(Hint(work=True, cancel=True))
 bell.close()
 """
-
-
-class Ear:
-    def __init__(self) -> None:
-        self.heard: list[Hint] = []
-        self._changed = threading.Condition()
-
-    def __call__(self, hint: Hint) -> None:
-        with self._changed:
-            self.heard.append(hint)
-            self._changed.notify_all()
-
-    def wait_for(self, condition: Callable[[list[Hint]], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: condition(self.heard), PATIENCE), self.heard
 
 
 @pytest.fixture

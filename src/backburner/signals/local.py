@@ -16,10 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..ports import Hint
+from .bits import EVERYTHING, from_bits, to_bits
+from .listeners import Listeners
 
 log = logging.getLogger("backburner.signals")
 
-WORK, EVENTS, CANCEL, STOP = 1, 2, 4, 128
+STOP = 128
 NET_INTERVAL = 0.1
 
 
@@ -33,7 +35,7 @@ class Doorbell:
     def __init__(self, place: str, changed: Callable[[], bool]) -> None:
         self._folder = runtime_folder(place)
         self._changed = changed
-        self._listeners: tuple[Callable[[Hint], None], ...] = ()
+        self._listeners = Listeners()
         self._lock = threading.Lock()
         self._closed = False
         self._path = self._folder / f"{os.getpid()}-{secrets.token_hex(3)}"
@@ -54,21 +56,16 @@ class Doorbell:
             return bell
 
     def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
+        unsubscribe = self._listeners.add(listener)
         with self._lock:
-            self._listeners = (*self._listeners, listener)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="backburner-doorbell", daemon=True)
                 self._thread.start()
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._listeners = tuple(each for each in self._listeners if each is not listener)
-
         return unsubscribe
 
     def ring(self, hint: Hint) -> None:
-        self._tell(hint)
-        message = bytes([WORK * hint.work | EVENTS * hint.events | CANCEL * hint.cancel])
+        self._listeners.tell(hint)
+        message = bytes([to_bits(hint)])
         for neighbour in self._find_neighbours():
             try:
                 self._socket.sendto(message, neighbour)
@@ -99,25 +96,18 @@ class Doorbell:
             if poll.poll(NET_INTERVAL * 1000):
                 hint = self._drain()
             elif self._changed():
-                hint = Hint(work=True, events=True, cancel=True)
+                hint = EVERYTHING
             else:
                 continue
             if hint:
-                self._tell(hint)
+                self._listeners.tell(hint)
 
     def _drain(self) -> Hint:
         bits = 0
         with contextlib.suppress(OSError):
             while not bits & STOP:
                 bits |= self._socket.recv(1)[0]
-        return Hint(bool(bits & WORK), bool(bits & EVENTS), bool(bits & CANCEL))
-
-    def _tell(self, hint: Hint) -> None:
-        for listener in self._listeners:
-            try:
-                listener(hint)
-            except Exception:
-                log.exception("a listener of the doorbell failed")
+        return from_bits(bits)
 
     def close(self) -> None:
         self._closed = True
