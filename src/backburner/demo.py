@@ -58,7 +58,7 @@ def run_once(database_url: str | None, as_json: bool) -> None:
     bb, app = _assemble(database_url)
     application = next(iter(find_applications().values()))
     bb.open()
-    with _model(bb), _served(app) as url:
+    with _model(bb), served(app) as url:
         outcome = asyncio.run(_once(application, url, quiet=as_json))
     if as_json:
         click.echo(json.dumps(outcome, ensure_ascii=False))
@@ -67,12 +67,17 @@ def run_once(database_url: str | None, as_json: bool) -> None:
 
 
 def _assemble(database_url: str | None) -> tuple[Backburner, Any]:
+    bb = Backburner(settings=load_settings(database_url=database_url))
+    return bb, assemble(bb)
+
+
+def assemble(bb: Backburner) -> Any:
+    """The installed applications as one ASGI application on ``bb``."""
     from fastapi import FastAPI
     from fastapi.responses import RedirectResponse
 
     from .http.problems import install_problem_handlers
 
-    bb = Backburner(settings=load_settings(database_url=database_url))
     app = FastAPI(title="backburner demo", lifespan=bb.lifespan)
     app.include_router(bb.router)
     install_problem_handlers(app)
@@ -85,7 +90,7 @@ def _assemble(database_url: str | None) -> tuple[Backburner, Any]:
     async def front_page() -> RedirectResponse:
         return RedirectResponse(home)
 
-    return bb, app
+    return app
 
 
 @contextlib.contextmanager
@@ -113,7 +118,8 @@ def _model(bb: Backburner) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _served(app: Any) -> Iterator[str]:
+def served(app: Any) -> Iterator[str]:
+    """Serve an application on a free port of this machine while the block runs; answers its address."""
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)

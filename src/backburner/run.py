@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, ov
 from .channel import Channel
 from .domain.errors import ConfigurationError, JobCancelled, StoreUnavailable
 from .domain.job import Claimed, KeptStep
-from .domain.json import decode, encode, fingerprint, well_formed
+from .domain.json import decode, encode, fingerprint, storable, well_formed
 from .domain.operations import Execution, KeepStep, Operation, SetProgress, Transact, Usage
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
@@ -89,7 +89,8 @@ class Run:
             return
         found = self._channels.get(channel)
         if found is None:
-            found = self._channels[channel] = Channel(self._store, self._execution, channel)
+            name = storable(channel, "the channel's name")
+            found = self._channels[channel] = Channel(self._store, self._execution, name)
         scope = _scope.get(self._top)
         scope.channels.add(channel)
         if not scope.again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .domain.errors import DuplicateStep
+from .domain.json import storable
 
 
 class Scope:
@@ -23,7 +24,7 @@ class Scope:
                 f"two steps named {name!r} run side by side; give each a name of its own, so that a resume finds its "
                 "result"
             )
-        path = self._prefix + name
+        path = self._prefix + storable(name, "the step's name")
         if len(path) > 255:
             raise DuplicateStep(f"the step's name {path[:40]!r}… is longer than 255 characters: shorten it")
         self._under_way.add(name)

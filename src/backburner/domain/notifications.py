@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .json import encode
+from .json import encode, well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def default_notice(task: str, kind: str, reason: str | None = None) -> Notice:
 
 
 def proper(notice: Notice) -> Notice:
-    """The same notice, if it can be stored. Raises `TypeError`, `InvalidArguments`."""
+    """The notice as it can be stored. Raises `TypeError`, `InvalidArguments`."""
     if not (isinstance(notice, Notice) and isinstance(notice.title, str) and isinstance(notice.message, str)):
         raise TypeError(f"a notification is a Notice with a title and a message, not {notice!r}")
-    encode([notice.title, notice.message, notice.data], "a notification")
-    return notice
+    encode(notice.data, "a notification's data")
+    return replace(notice, title=well_formed(notice.title), message=well_formed(notice.message))

@@ -1,4 +1,4 @@
-"""Reading a JSON body without letting anybody fill the memory."""
+"""Reading a JSON body by hand. Its size is limited by `ProblemRoute`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,21 @@ from typing import Any, NoReturn
 
 from fastapi import Request
 
-from ..domain.errors import TooLarge
-from ..domain.json import MAX_BYTES
+from .limits import refuse_nul_in
 from .problems import Refused
 
 
 async def read_json(request: Request) -> Any:
-    """Raises `TooLarge` above 16 MiB, and a 400 problem for what is not JSON (RFC 8259: no NaN either)."""
-    body = await _read(request)
+    """Raises a 400 problem for what is not JSON (RFC 8259: no NaN either), `InvalidArguments` for NUL in it."""
+    await refuse_nul_in(request)
+    body = await request.body()
     try:
         return json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise Refused(
-            400, "malformed", "The body is not JSON", f"The body of the request is not JSON: {error}"
-        ) from None
-
-
-async def _read(request: Request) -> bytes:
-    if int(request.headers.get("content-length", 0)) > MAX_BYTES:
-        raise _too_large()
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> TooLarge:
-    return TooLarge("The body is over 16 MiB. Store the data elsewhere and pass a reference.")
+    except RecursionError:
+        problem = "it is nested too deep"
+    except ValueError as error:
+        problem = str(error)
+    raise Refused(400, "malformed", "The body is not JSON", f"The body of the request is not JSON: {problem}")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,6 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from ..domain.errors import (
     BackburnerError,
@@ -25,11 +29,17 @@ from ..domain.errors import (
     TooLarge,
     UnknownTask,
 )
+from ..domain.json import well_formed
+from .limits import refuse_nul_in, within_limits
 from .schemas import ProblemOut
 
 log = logging.getLogger("backburner.http")
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+LONGEST_DETAIL = 2000
+LONGEST_NAME = 200
+MOST_ERRORS = 50
 STATUS: Mapping[type[BackburnerError], int] = {
     UnknownTask: 404,
     JobNotFound: 404,
@@ -50,18 +60,39 @@ class Refused(BackburnerError):
 
 
 class ProblemRoute(APIRoute):
-    """A route whose errors are problems, whatever application it is part of."""
+    """A route whose errors are problems, whatever application it is part of, and described as such.
+
+    A body is at most 16 MiB, and JSON holds no NUL: not every database could store it.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        usual = {403, 422, 503}
+        if self.param_convertors:
+            usual.add(404)
+        if self.body_field is not None:
+            usual |= {400, 413}
+        self.responses = {**described(*sorted(usual)), **self.responses}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
+                request = within_limits(request)
+                if self.body_field is not None:
+                    await refuse_nul_in(request)
                 return await handle(request)
             except Exception as error:
                 return problem_of(error, request)
 
         return answer
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.methods and scope["method"] not in self.methods:
+            await _not_allowed(scope, self.methods)(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -89,6 +120,10 @@ def problem_of(error: Exception, request: Request) -> Response:
             return problem(STATUS[kind], error.type, error.title, error.detail)
         case RequestValidationError():
             return _invalid(error.errors())
+        case ClientDisconnect():
+            return problem(400, "cut_off", "The request was cut off", "The body ended before it was complete.")
+        case HTTPException(__cause__=BackburnerError() as cause):
+            return problem_of(cause, request)
         case HTTPException():
             return _from_status(error)
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -110,10 +145,11 @@ def problem(
         "type": f"urn:backburner:{type}",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": _shown(detail, LONGEST_DETAIL),
     }
     if errors is not None:
-        content["errors"] = dict(errors)
+        some = islice(errors.items(), MOST_ERRORS)
+        content["errors"] = {_shown(name, LONGEST_NAME): _shown(reason, LONGEST_DETAIL) for name, reason in some}
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
@@ -133,6 +169,26 @@ def field_errors(errors: Sequence[Any]) -> dict[str, str]:
         place = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header", "cookie")]
         found[".".join(place) or "body"] = error["msg"]
     return found
+
+
+def _not_allowed(scope: Scope, methods: Iterable[str]) -> Response:
+    """405 with the methods of all the routes at this address, not only of the first."""
+    app = scope.get("app")
+    routes = app.routes if app is not None else []
+    others = {
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    allowed = ", ".join(sorted(others | set(methods)))
+    detail = f"{scope['method']} is not possible here: use {allowed}."
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    return problem(status, status.name.lower(), status.phrase, detail, headers={"Allow": allowed})
+
+
+def _shown(text: str, longest: int) -> str:
+    """What came from outside may be of any length, and no text at all."""
+    return well_formed(text if len(text) <= longest else f"{text[:longest]}…")
 
 
 def _known(error: BackburnerError) -> type[BackburnerError] | None:

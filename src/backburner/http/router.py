@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
+from .elsewhere import Elsewhere, nothing_here
 from .events import event_routes
 from .health import health_routes
 from .inbox import inbox_routes
@@ -27,4 +28,6 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     router.include_router(inbox_routes(bb))
     router.include_router(health_routes(bb))
     router.include_router(make_ui_router())
+    for path in ("", "/{path:path}"):
+        router.add_api_route(path, nothing_here, route_class_override=Elsewhere)
     return router

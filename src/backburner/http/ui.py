@@ -10,6 +10,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
+from .problems import ProblemRoute
+
 WEB = Path(__file__).parent.parent / "web"
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -63,7 +65,7 @@ class Pages(StaticFiles):
 
 def make_ui_router() -> APIRouter:
     """``/ui/jobs``, ``/ui/jobs/{id}`` and the files they are made of, to be included under backburner's prefix."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=ProblemRoute)
     files = Pages(WEB)
 
     @router.get("/ui/jobs")

@@ -19,7 +19,7 @@ from .tables import Chapter, Novel
 if TYPE_CHECKING:
     from .studio import Studio
 
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 UNDER_WAY = (Status.PENDING, Status.RUNNING)
 
 
