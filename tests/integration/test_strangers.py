@@ -4,8 +4,10 @@ The first test is generated from the OpenAPI description of the demo's whole app
 here: it is in the description, hence it is called, with what fits it and with what does not, and fails if it answers
 with a 5xx, a status or a shape that it does not describe, or a 4xx that is no problem document (`ProblemRoute` sees to
 the usual ones; others are named by `responses=`). A route whose answer has no end must be able to say its log as JSON,
-which is what is asked for here; a stream without that must be listed in `ENDLESS`. One route alone: ``-k "keeps_to and inbox"``; the ids that pytest shows
-are all the same, so spread them with ``--dist worksteal`` or ``load`` (``loadfile`` takes them for one test).
+is what is asked for here; a stream without that must be listed in `ENDLESS`.
+
+One route alone: ``-k "keeps_to and inbox"``. The ids that pytest shows are all the same, so spread them with
+``--dist worksteal`` or ``load``: ``loadfile`` takes them for one test.
 """
 
 from __future__ import annotations
