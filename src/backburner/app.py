@@ -9,15 +9,16 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from .domain.backoff import Backoff
 from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import fresh, unseen
+from .domain.operations import Limit
 from .ports import Signal, Store
 from .run import Run, SyncRun
 from .settings import Settings, load_settings
-from .task import Job, Submission, Task, TaskOptions, Words, known_kinds
+from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_limit
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Backburner:
             settings = settings.model_copy(update={"database_url": database_url})
         self.settings = settings
         self.tasks: dict[str, Task[Any, Any]] = {}
+        self.queues: dict[str, Limit] = {}
         self.has_lifespan = False
         """Whether an application has entered `lifespan`: without it there is no worker beside the application."""
         self._lock = threading.RLock()
@@ -89,8 +91,12 @@ class Backburner:
         retries: int = 3,
         priority: int = 5,
         concurrency: int | None = None,
+        owner_concurrency: int | None = None,
+        rate: tuple[int, float] | None = None,
         queue: str = "default",
         public: bool = False,
+        on_duplicate: Literal["return", "reject"] = "return",
+        expires: float | None = None,
         backoff: Backoff | None = None,
         notify: Iterable[str] = ("completed", "failed"),
         words: Words | None = None,
@@ -103,18 +109,33 @@ class Backburner:
         notify: Iterable[str] = ("completed", "failed"),
         name: str | None = None,
         backoff: Backoff | None = None,
+        concurrency: int | None = None,
+        owner_concurrency: int | None = None,
+        rate: tuple[int, float] | None = None,
         **options: Any,
     ) -> Any:
         """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
 
         ``timeout``: seconds an attempt may take. ``retries``: failures a job survives. ``priority``: 1 to 10, 10
-        first. ``concurrency``: how many of its jobs may run at once, on all workers together. ``public``: it may be
-        submitted over HTTP. ``notify``: which of started, progress, completed, failed put a notification into the
-        owner's inbox, and ``words(kind, args, reason)`` what it says. The name is the function's unless given.
+        first. ``concurrency``: how many of its jobs may run at once, on all workers together, ``owner_concurrency`` how
+        many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
+        whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
+        seconds after which a job that was not started fails. ``public``: it may be submitted over HTTP. ``notify``:
+        which of started, progress, completed, failed put a notification into the owner's inbox, and
+        ``words(kind, args, reason)`` what it says. The name is the function's unless given.
         """
-        chosen = TaskOptions(notify=known_kinds(notify), backoff=backoff or Backoff(), **options)
+        limit = known_limit(concurrency, owner_concurrency, rate)
+        chosen = TaskOptions(notify=known_kinds(notify), backoff=backoff or Backoff(), limit=limit, **options)
         decorator = Decorator(self, name, chosen)
         return decorator if function is None else decorator(function)
+
+    def queue(self, name: str, *, concurrency: int | None = None, owner_concurrency: int | None = None) -> str:
+        """Limit a named line of jobs: how many of them may run at once, and how many of one owner's.
+
+        Answers the name, for ``bb.task(queue=…)``. Raises `ConfigurationError`.
+        """
+        self.queues[name] = known_limit(concurrency, owner_concurrency, None)
+        return name
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
@@ -249,7 +270,7 @@ class Backburner:
         ``stopper`` is handed a function that stops the worker, from any thread; called a second time it hurries.
         """
         parts = self._open()
-        worker = parts.make_worker(self.tasks, self.settings, self._make_llm)
+        worker = parts.make_worker(self.tasks, self.queues, self.settings, self._make_llm)
         if stopper is not None:
             stopper(worker.stop)
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .domain.notifications import Notice
-from .domain.operations import Execution, Operation, Query, Usage
+from .domain.operations import Execution, Limit, Operation, Query, Usage
 
 __all__ = ["Execution", "Handler", "Hint", "Journal", "Outlet", "Signal", "Store", "TaskSpec", "Usage"]
 
@@ -125,7 +125,10 @@ class TaskSpec(Protocol):
     def timeout(self) -> float | None: ...
 
     @property
-    def concurrency(self) -> int | None: ...
+    def limit(self) -> Limit: ...
+
+    @property
+    def queue(self) -> str: ...
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
         """Seconds until the next try after the ``tries``-th failure, None where the job has failed for good."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from .domain.backoff import Backoff
 from .domain.errors import (
@@ -26,7 +26,7 @@ from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh
 from .domain.json import decode, encode, fingerprint
 from .domain.notifications import Notice, default_notice, proper
-from .domain.operations import Cancel, GetJob, GetResult, Submit
+from .domain.operations import UNLIMITED, Cancel, GetJob, GetResult, Limit, Submit, Submitted
 from .domain.operations import Retry as RetryJob
 from .parameters import Parameters
 from .run import current_run
@@ -51,13 +51,16 @@ HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """How a task's jobs run. ``timeout`` is in seconds for each attempt, ``retries`` the failures it may survive,
-    ``priority`` 1 to 10 (10 first), ``concurrency`` the most that may run at once anywhere."""
+    ``priority`` 1 to 10 (10 first), ``limit`` what may run at once anywhere, ``on_duplicate`` what becomes of a submit
+    whose key a live job has, ``expires`` the seconds after which a job that was not started fails."""
 
     timeout: float | None = 3600.0
     retries: int = 3
     priority: int = 5
-    concurrency: int | None = None
+    limit: Limit = UNLIMITED
     queue: str = "default"
+    on_duplicate: Literal["return", "reject"] = "return"
+    expires: float | None = None
     public: bool = False
     backoff: Backoff = field(default_factory=Backoff)
     notify: frozenset[str] = frozenset({"completed", "failed"})
@@ -68,20 +71,29 @@ class TaskOptions:
             raise ConfigurationError(f"priority is {self.priority}: choose 1 (last) to 10 (first)")
         if self.retries < 0:
             raise ConfigurationError(f"retries is {self.retries}: choose 0 or more")
-        if self.concurrency is not None and self.concurrency < 1:
-            raise ConfigurationError(f"concurrency is {self.concurrency}: choose 1 or more, or None for no limit")
+        if self.on_duplicate not in ("return", "reject"):
+            raise ConfigurationError(f"on_duplicate is {self.on_duplicate!r}: choose 'return' or 'reject'")
+        if self.expires is not None and not 0 < self.expires <= LONGEST_DELAY:
+            raise ConfigurationError(f"expires is {self.expires}: choose seconds above 0, or None for no limit")
+        if not NAME.fullmatch(self.queue):
+            raise ConfigurationError(f"{self.queue!r} is no name for a queue: use letters, digits, and . _ : -")
         if self.timeout is not None and self.timeout <= 0:
             raise ConfigurationError(f"timeout is {self.timeout}: choose seconds above 0, or None for no limit")
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
-    """For one submit. ``delay`` in seconds, ``run_at`` in microseconds since the epoch; None is the task's own."""
+    """For one submit. ``delay`` and ``expires`` in seconds, ``run_at`` in microseconds since the epoch; None is the
+    task's own."""
 
     owner: str | None = None
     priority: int | None = None
     delay: float = 0.0
     run_at: int | None = None
+    key: str | None = None
+    queue: str | None = None
+    expires: float | None = None
+    size: float | None = None
 
 
 class Task(Generic[P, R]):
@@ -104,8 +116,12 @@ class Task(Generic[P, R]):
         return self.options.timeout
 
     @property
-    def concurrency(self) -> int | None:
-        return self.options.concurrency
+    def limit(self) -> Limit:
+        return self.options.limit
+
+    @property
+    def queue(self) -> str:
+        return self.options.queue
 
     def using(
         self,
@@ -114,8 +130,18 @@ class Task(Generic[P, R]):
         priority: int | None = None,
         delay: float | timedelta = 0,
         run_at: datetime | None = None,
+        key: str | None = None,
+        queue: str | None = None,
+        expires: float | timedelta | None = None,
+        size: float | None = None,
     ) -> Submission[P, R]:
-        """The task with options for one submit. ``delay`` is in seconds, ``run_at`` needs a time zone."""
+        """The task with options for one submit.
+
+        ``delay`` is in seconds, ``run_at`` needs a time zone. ``key``: while a job of this owner and task with the same
+        key lives, no second one is made (see ``on_duplicate``). ``expires``: seconds after which the job fails if it
+        was not started. ``size``: how much work it is, in units of the task's own, for the estimate of its duration.
+        Raises `InvalidArguments`.
+        """
         if priority is not None and not 1 <= priority <= 10:
             raise InvalidArguments(f"priority is {priority}: choose 1 (last) to 10 (first)", {"priority": "1 to 10"})
         if run_at is not None and run_at.tzinfo is None:
@@ -124,7 +150,18 @@ class Task(Generic[P, R]):
         if not 0 <= seconds <= LONGEST_DELAY:
             raise InvalidArguments(f"delay is {seconds} s: choose 0 s to 100 years", {"delay": "0 s to 100 years"})
         at = int(run_at.timestamp() * 1e6) if run_at is not None else None
-        return Submission(self, SubmitOptions(owner, priority, seconds, at))
+        patience = expires.total_seconds() if isinstance(expires, timedelta) else expires
+        if patience is not None and not 0 < patience <= LONGEST_DELAY:
+            raise InvalidArguments(f"expires is {patience} s: choose more than 0 s", {"expires": "more than 0 s"})
+        if key is not None and not 0 < len(key) <= 255:
+            raise InvalidArguments(
+                f"the key has {len(key)} characters: choose 1 to 255, a hash of what is longer", {"key": "1 to 255"}
+            )
+        if queue is not None and not NAME.fullmatch(queue):
+            raise InvalidArguments(f"{queue!r} is no name for a queue", {"queue": "letters, digits, and . _ : -"})
+        if size is not None and not 0 <= size < float("inf"):
+            raise InvalidArguments(f"size is {size}: choose 0 or more", {"size": "0 or more"})
+        return Submission(self, SubmitOptions(owner, priority, seconds, at, key, queue, patience, size))
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Returns when the job is on disk. Raises `InvalidArguments`, `StoreUnavailable`."""
@@ -141,11 +178,15 @@ class Task(Generic[P, R]):
             task=self.name,
             args=encode(args, "the arguments"),
             owner=options.owner if options.owner is not None or run is None else run.owner,
-            queue=self.options.queue,
+            queue=options.queue or self.options.queue,
             priority=options.priority or self.options.priority,
             max_tries=self.options.retries + 1,
             delay=options.delay,
             run_at=options.run_at,
+            key=options.key,
+            reject=self.options.on_duplicate == "reject",
+            expires=options.expires if options.expires is not None else self.options.expires,
+            size=options.size,
         )
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
@@ -186,8 +227,8 @@ class Submission(Generic[P, R]):
         if run is not None:
             new = replace(new, id=await run.keep(*_as_step(new)))
         bb = self.task._bb
-        now = await bb.store.write(Submit((new,)))
-        return Job(bb, fresh(new, now), self.task)
+        submitted = await bb.store.write(Submit((new,)))
+        return Job(bb, record_of(new, submitted), self.task)
 
     def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         new = self.new_job(args, kwargs)
@@ -195,12 +236,17 @@ class Submission(Generic[P, R]):
         if run is not None:
             new = replace(new, id=run.keep_sync(*_as_step(new)))
         bb = self.task._bb
-        now = bb.store.write_sync(Submit((new,)))
-        return Job(bb, fresh(new, now), self.task)
+        submitted = bb.store.write_sync(Submit((new,)))
+        return Job(bb, record_of(new, submitted), self.task)
 
     def new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
         """The job that a submit with these arguments would put on disk. Raises `InvalidArguments`."""
         return self.task.new_job(self.task.parameters.bind(args, kwargs), self.options)
+
+
+def record_of(new: NewJob, submitted: Submitted) -> JobRecord:
+    """The job that a submit came to: its own, or another that stands for it."""
+    return submitted.instead.get(new.id) or fresh(new, submitted.at)
 
 
 def _as_step(new: NewJob) -> tuple[str, Any, Callable[[], Awaitable[tuple[str, None]]]]:
@@ -305,3 +351,13 @@ def known_kinds(kinds: Iterable[str]) -> frozenset[str]:
     if unknown:
         raise ConfigurationError(f"notify has {sorted(unknown)}: choose among started, progress, completed, failed")
     return chosen
+
+
+def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tuple[int, float] | None) -> Limit:
+    """Raises `ConfigurationError` for a limit that makes no sense."""
+    for name, value in (("concurrency", concurrency), ("owner_concurrency", owner_concurrency)):
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{name} is {value}: choose 1 or more, or None for no limit")
+    if rate is not None and not (len(rate) == 2 and rate[0] >= 1 and rate[1] > 0):
+        raise ConfigurationError(f"rate is {rate}: choose (starts, seconds), as in (10, 60.0)")
+    return Limit(concurrency, owner_concurrency, rate)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .delivery.hubs import Hubs
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
+from .domain.operations import Limit
 from .handler import AsyncHandler, ThreadHandler
-from .ports import Handler
+from .ports import Handler, Signal
 from .run import Run
 from .settings import Settings
 from .signals.local import Doorbell
+from .store.database import Database
 from .store.sqlite import SQLite
 from .store.store import SQLStore
 from .watcher import Watcher
@@ -34,8 +36,8 @@ class Parts:
     """What an open `Backburner` consists of."""
 
     def __init__(self, url: str) -> None:
-        self.database = SQLite(sqlite_path(url))
-        self.signal = Doorbell(self.database.path, self.database.watch())
+        self.database = open_database(url)
+        self.signal = open_signal(self.database)
         try:
             self.store = SQLStore(self.database, self.signal.ring)
         except BaseException:
@@ -58,15 +60,24 @@ class Parts:
     def create_engine(self, read_only: bool) -> Engine:
         from .store.application import create_engine
 
-        return create_engine(self.database, read_only)
+        return create_engine(self._file(), read_only)
 
     def insert_through(self, session: Any, job: NewJob) -> int:
         from .store.application import insert_through
 
-        return insert_through(session, job, self.database, self.signal.ring)
+        return insert_through(session, job, self._file(), self.signal.ring)
+
+    def _file(self) -> SQLite:
+        if not isinstance(self.database, SQLite):
+            raise ConfigurationError("an application's own transactions need an SQLite file in this version")
+        return self.database
 
     def make_worker(
-        self, tasks: Mapping[str, Task[Any, Any]], settings: Settings, make_llm: Callable[[Run], Llm]
+        self,
+        tasks: Mapping[str, Task[Any, Any]],
+        queues: Mapping[str, Limit],
+        settings: Settings,
+        make_llm: Callable[[Run], Llm],
     ) -> Worker:
         def prepare(job: Claimed) -> Handler:
             task = tasks[job.task]
@@ -76,7 +87,7 @@ class Parts:
             return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
-        return Worker(self.store, self.signal, tasks, prepare, limits)
+        return Worker(self.store, self.signal, tasks, prepare, limits, queues)
 
     def close(self) -> None:
         self.hubs.close()
@@ -85,8 +96,35 @@ class Parts:
         self.signal.close()
 
 
+def open_database(url: str) -> Database:
+    """The database behind a URL. Raises `ConfigurationError` for one that is not known."""
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme == "sqlite":
+        return SQLite(sqlite_path(url))
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from .store.postgres import Postgres
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"PostgreSQL needs the package {error.name}: install backburner[postgres]"
+            ) from None
+        return Postgres(f"postgresql:{url.partition(':')[2]}")
+    raise ConfigurationError(
+        f"{scheme!r} databases are not supported by this version: use sqlite:///jobs.db or postgresql://…"
+    )
+
+
+def open_signal(database: Database) -> Signal:
+    if isinstance(database, SQLite):
+        return Doorbell(database.path, database.watch())
+    from .signals.postgres import Notifications
+
+    return Notifications(database.address)
+
+
 def database_exists(url: str) -> bool:
-    return os.path.exists(sqlite_path(url))
+    """Whether there is something to open; a server is asked when it is opened."""
+    return not url.startswith("sqlite") or os.path.exists(sqlite_path(url))
 
 
 def make_worker_thread(run: Callable[[Callable[[Stop], None]], Coroutine[Any, Any, None]]) -> WorkerThread:
@@ -105,5 +143,5 @@ def sqlite_path(url: str) -> str:
     prefix = "sqlite:///"
     if not url.startswith(prefix):
         scheme = url.split(":", 1)[0]
-        raise ConfigurationError(f"{scheme!r} databases are not supported by this version: use sqlite:///jobs.db")
+        raise ConfigurationError(f"{scheme!r} is no address of a file: write sqlite:///jobs.db")
     return url[len(prefix) :].split("?", 1)[0]

@@ -55,7 +55,7 @@ def test_many_may_open_a_fresh_database_at_once(database: SQLite) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(open_first, range(4)))
     connection = database.open_reader()
-    assert current_version(connection) == HEAD
+    assert current_version(database, connection) == HEAD
     connection.close()
 
 

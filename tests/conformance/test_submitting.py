@@ -17,7 +17,7 @@ from .conftest import Open
 
 def test_a_submit_answers_when_the_job_was_created(store: Store) -> None:
     job = new_job()
-    assert store.write_sync(Submit((job,))) == look(store, job.id).created_at
+    assert store.write_sync(Submit((job,))).at == look(store, job.id).created_at
 
 
 def test_a_submit_whose_job_exists_leaves_it_as_it_is(store: Store) -> None:

@@ -18,6 +18,7 @@ from backburner.domain.operations import (
     GetJob,
     JobEvents,
     KeepStep,
+    Limit,
     RegisterWorker,
     Settle,
     Submit,
@@ -44,7 +45,8 @@ def register(store: Store, *tasks: str, lease: float = LEASE) -> str:
 
 
 def claim(store: Store, worker: str, count: int = 10, **limits: int | None) -> list[Claimed]:
-    return list(store.write_sync(Claim(worker, limits or {"t": None}, count)).jobs)
+    tasks = {task: Limit(concurrency) for task, concurrency in (limits or {"t": None}).items()}
+    return list(store.write_sync(Claim(worker, tasks, count)).jobs)
 
 
 def start(store: Store, task: str = "t", **more: Any) -> Execution:

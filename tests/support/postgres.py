@@ -22,10 +22,20 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from backburner.store.postgres import Postgres
+from backburner.store.schema import bring_up_to_date
+
 PREFIX = "backburner_test_"
 PATIENCE = 60.0
 
 Migrate = Callable[[str], None]
+
+
+def migrate_postgres(url: str) -> None:
+    """For `fresh_database`: backburner's own schema."""
+    database = Postgres(url)
+    bring_up_to_date(database)
+    database.dispose()
 
 
 def server_url() -> str:

@@ -29,14 +29,13 @@ sys.stdin.readline()
 GREEDY = """
 import sys
 from pathlib import Path
-from backburner.store.sqlite import pause_for_others
 from backburner.store.turn import Turn
 turn = Turn(Path(sys.argv[1]))
 print("ready", flush=True)
 while True:
     turn.take()
     turn.give_back()
-    pause_for_others(turn)
+    turn.pause_for_others()
 """
 
 

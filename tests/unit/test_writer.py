@@ -58,7 +58,7 @@ async def test_what_waits_together_is_committed_together(store: SQLStore) -> Non
     writes = [store.write(Submit((new_job(owner="ann"),))) for _ in range(20)]
     let_go()
     await asyncio.gather(held, *writes)
-    assert len({write.result() for write in writes}) == 1, "one transaction has one time"
+    assert len({write.result().at for write in writes}) == 1, "one transaction has one time"
 
 
 async def test_a_long_batch_is_cut_and_nothing_of_it_lost_or_moved(

@@ -62,6 +62,17 @@ class IllegalTransition(BackburnerError):
     title = "The job's state does not allow this"
 
 
+class DuplicateJob(BackburnerError):
+    """A live job of this owner and task has the same key, and the task wants no second one. ``job`` is its id."""
+
+    type = "duplicate_job"
+    title = "There is such a job already"
+
+    def __init__(self, message: str, job: str = "") -> None:
+        super().__init__(message)
+        self.job = job
+
+
 class DuplicateStep(BackburnerError):
     """Two steps that run side by side have the same name, so a resume could not tell them apart."""
 

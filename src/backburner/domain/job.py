@@ -51,7 +51,10 @@ class JobError:
 class NewJob:
     """A job that is about to be submitted; ``args`` is the JSON text of its arguments.
 
-    ``delay`` is in seconds from the moment of the commit, ``run_at`` in microseconds since the epoch.
+    ``delay`` is in seconds from the moment of the commit, ``run_at`` in microseconds since the epoch. ``key``: at most
+    one live job of this owner and task has it; a second one is answered with the first, or with ``reject`` refused.
+    ``expires``: seconds after which the job fails if it has not been started. ``size`` says how much work it is, in
+    units of the task's own, for the estimate of its duration.
     """
 
     id: str
@@ -63,6 +66,11 @@ class NewJob:
     max_tries: int = 1
     delay: float = 0.0
     run_at: int | None = None
+    key: str | None = None
+    reject: bool = False
+    expires: float | None = None
+    size: float | None = None
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ class JobRecord:
     cancel_requested: bool
     error: JobError | None
     run_at: int | None = None
+    key: str | None = None
+    batch: str | None = None
+    expires_at: int | None = None
+    size: float | None = None
     args: Any = None
 
     @property
@@ -132,6 +144,10 @@ def fresh(job: NewJob, now: int) -> JobRecord:
         cancel_requested=False,
         error=None,
         run_at=run_at if run_at > now else None,
+        key=job.key,
+        batch=job.batch,
+        expires_at=now + int(job.expires * 1e6) if job.expires is not None else None,
+        size=job.size,
     )
 
 
@@ -167,4 +183,5 @@ class Claimed:
     owner: str | None
     priority: int
     args: str
+    queue: str = "default"
     steps: tuple[KeptStep, ...] = ()

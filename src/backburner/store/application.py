@@ -18,7 +18,7 @@ from ..ports import Hint
 from . import tables
 from .connection import Connection
 from .session import Borrowed
-from .sqlite import SQLite, pause_for_others
+from .sqlite import SQLite
 from .submitting import insert_jobs
 from .turn import Turn
 
@@ -88,7 +88,7 @@ class TurnConnection(sqlite3.Connection):
         super().commit()
         if held:
             self.turn.give_back()
-            pause_for_others(self.turn)
+            self.turn.pause_for_others()
 
     def rollback(self) -> None:
         super().rollback()
@@ -110,7 +110,7 @@ def insert_through(
     connection = session if isinstance(session, SQLAlchemyConnection) else session.connection()
     raw = _same_database(connection, database)
     now = database.now(raw)
-    insert_jobs(Connection(raw, database.dialect), [job], now, seq=0)
+    insert_jobs(Connection(raw, database.language), [job], now, seq=0)
     connection.execute(insert(tables.unannounced).values(job_id=job.id))
     if connection is not session:
         event.listen(session, "after_commit", lambda _: ring(Hint(work=True, events=True)), once=True)

@@ -12,22 +12,50 @@ from ..domain.notifications import Notice
 from ..ports import Hint
 from . import tables
 from .connection import Connection, Statement
+from .lining import Lined, line_up
+
+COUNTED = ("owner", "task", "queue", "status")
 
 
 class Batch:
-    """Operations write through a batch; `flush` logs what they emitted, last thing before the commit.
+    """Operations write through a batch; `flush` lines up what became ready and logs what was emitted, last thing before
+    the commit: what many transactions write to is locked last, and in one order.
 
     ``careful`` is set when the operations of a failed batch are replayed one at a time: one of them may already be
-    on disk.
+    on disk. ``lines`` are those that are known to be in the store.
     """
 
-    def __init__(self, connection: Connection, now: int, careful: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, now: int, careful: bool = False, lines: set[tuple[str, str]] | None = None
+    ) -> None:
         self.connection = connection
         self.now = now
         self.careful = careful
         self.work = False
         self.cancel = False
+        self.new_lines: set[tuple[str, str]] = set()
+        self._lines = lines or set()
         self._events: list[dict[str, Any]] = []
+        self._lined: list[Lined] = []
+        self._counts: dict[tuple[str, str, str, str], list[int]] = {}
+
+    def line_up(self, job: Lined) -> None:
+        """Put a job into the line; workers are told."""
+        self._lined.append(job)
+        self.work = True
+
+    def leave_line(self, job: str) -> None:
+        """Forget a job that was lined up in this very transaction."""
+        self._lined = [each for each in self._lined if each.job != job]
+
+    def count(
+        self, owner: str | None, task: str, queue: str, status: str, jobs: int, ran: int = 0, waited: int = 0
+    ) -> None:
+        """``jobs`` more (or fewer) in this state; ``ran`` and ``waited`` in microseconds."""
+        amounts = self._counts.setdefault((owner or tables.NOBODY, task, queue, status), [0, 0, 0])
+        amounts[0] += jobs
+        amounts[1] += ran
+        amounts[2] += waited
 
     def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
         """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""
@@ -65,9 +93,28 @@ class Batch:
         }
         self.emit(job, seq, owner, events.NOTIFICATION, encode(data))
 
+    def flush_line(self) -> None:
+        """What was lined up so far is in the line."""
+        lined, self._lined = self._lined, []
+        if lined:
+            self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines)
+
     def flush(self) -> None:
-        if not self._events:
-            return
+        self.flush_line()
+        if self._counts:
+            self._write_counts()
+        if self._events:
+            self._write_events()
+
+    def _write_counts(self) -> None:
+        rows = [
+            {**dict(zip(COUNTED, key, strict=True)), "jobs": jobs, "ran": ran, "waited": waited}
+            for key, (jobs, ran, waited) in self._counts.items()
+            if jobs or ran or waited
+        ]
+        self.connection.many(INSERT_COUNT, rows)
+
+    def _write_events(self) -> None:
         owners: dict[str, list[dict[str, Any]]] = {}
         for event in self._events:
             if event["owner"] is not None:
@@ -96,6 +143,7 @@ def insert_all(table: Any, *names: str) -> Any:
     return insert(table).values({name: bindparam(name) for name in names})
 
 
+INSERT_COUNT = Statement(insert_all(tables.count_changes, *COUNTED, "jobs", "ran", "waited"))
 INSERT_EVENT = Statement(insert_all(tables.events, "job_id", "seq", "owner", "position", "kind", "at", "data"))
 INSERT_NOTIFICATION = Statement(
     insert_all(tables.notifications, "owner", "job_id", "kind", "title", "message", "data", "created_at").returning(

@@ -1,113 +1,175 @@
-"""Workers take jobs, keep their right to them, and lose it."""
+"""Workers take jobs from the line, within the limits."""
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
 
 from ..domain import events
 from ..domain.errors import LeaseLost
-from ..domain.job import Claimed, JobError, KeptStep
+from ..domain.job import Claimed, KeptStep
 from ..domain.json import decode, encode
-from ..domain.operations import Claim, Claims, RegisterWorker, Released, Renew, Rescue, Retire
+from ..domain.operations import Claim, Claims
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
-from .settling import Ending, Give, Rescued, end_jobs
-from .submitting import INSERT_READY, announce
+from .failing import expire
+from .limiting import Rooms, set_aside
+from .merging import Head, Line, merge
+from .submitting import Waiting, announce
 
-jobs, ready, scheduled, leases, workers = (
-    tables.jobs,
-    tables.ready,
-    tables.scheduled,
-    tables.leases,
-    tables.workers,
-)
+jobs, ready, scheduled, leases, lines = tables.jobs, tables.ready, tables.scheduled, tables.leases, tables.lines
+
+AT_ONCE = 100
+"""Delayed jobs that one claim moves into the line."""
 
 
 def claim(batch: Batch, operation: Claim) -> Claims:
-    if batch.connection.one(READ_WORKER, worker=operation.worker) is None:
+    row = batch.connection.one(LOOK, worker=operation.worker)
+    if row is None:
         raise LeaseLost(f"worker {operation.worker} was given up by the others")
-    announce(batch)
-    next_due = move_due(batch)
-    picked = pick(batch, operation.tasks, operation.count)
-    return Claims(start(batch, picked, operation.worker) if picked else (), next_due)
+    next_due, unannounced = row
+    if unannounced:
+        announce(batch)
+    moved = 0
+    if next_due is not None and next_due <= batch.now:
+        moved, next_due = move_due(batch)
+    batch.flush_line()
+    wait = None if next_due is None else max(next_due - batch.now, 0) / 1e6
+    picked, more, rate_wait = pick(batch, operation)
+    if rate_wait is not None:
+        wait = rate_wait if wait is None else min(wait, rate_wait)
+    taken = start(batch, picked, operation.worker) if picked else ()
+    return Claims(taken, wait, more or moved == AT_ONCE)
 
 
-def move_due(batch: Batch) -> int | None:
-    """Put delayed jobs whose time has come into the line; answers when the next one is due."""
-    row = batch.connection.one(NEXT_DUE)
-    if row is None or row[0] > batch.now:
-        return None if row is None else int(row[0])
-    due = batch.connection.all(FIND_DUE, now=batch.now)
+def move_due(batch: Batch) -> tuple[int, int | None]:
+    """Put delayed jobs whose time has come into the line; answers how many, and when the next one is due."""
+    due = batch.connection.all(FIND_DUE, now=batch.now, count=AT_ONCE)
     batch.connection.many(DELETE_SCHEDULED, [{"job": job} for job, *_ in due])
-    batch.connection.many(
-        INSERT_READY,
-        [{"task": task, "rank": -priority, "since": run_at, "job_id": job} for job, run_at, task, priority in due],
-    )
+    for job, owner, task, queue, priority, run_at, attempt in due:
+        batch.line_up(Waiting(job, owner, task, queue, priority, run_at).lined(run_at, paid=attempt > 0))
     row = batch.connection.one(NEXT_DUE)
-    return None if row is None else int(row[0])
+    return len(due), None if row is None or row[0] is None else int(row[0])
 
 
-def pick(batch: Batch, tasks: Mapping[str, int | None], count: int) -> list[Row]:
-    """The first ``count`` of the line, by priority and then age, of the tasks this worker knows.
+def pick(batch: Batch, operation: Claim) -> tuple[list[Head], bool, float | None]:
+    """The first of the line by priority, turn and age, of the tasks this worker knows and within all limits.
 
-    Each task has a line of its own, so that one that is at its limit is passed over without looking at its jobs.
+    Answers the jobs, whether there may be more at once, and the seconds until a rate allows the next start.
     """
-    heads: list[Row] = []
-    running: dict[str, int] = dict(batch.connection.all(COUNT_RUNNING)) if any(tasks.values()) else {}
-    for task, limit in tasks.items():
-        room = count if limit is None else min(count, limit - running.get(task, 0))
-        if room > 0:
-            heads += batch.connection.all(HEAD_OF_LINE, task=task, count=room)
-    heads.sort()
-    return heads[:count]
+    open_lines = [Line(queue, task) for queue, task in batch.connection.all(OPEN_LINES) if task in operation.tasks]
+    rooms = Rooms(batch, operation.tasks, operation.queues, open_lines)
+    width = -(-operation.count // max(len(open_lines), 1))
+    expired: list[Head] = []
+    aside: list[tuple[Head, str]] = []
+
+    def fetch(line: Line, behind: Head | None) -> Sequence[Head]:
+        page = min(rooms.of(line), operation.count) if behind is None and len(open_lines) == 1 else width
+        rows = _read_heads(batch, line, behind, page)
+        return [Head(*row) for row in rows]
+
+    picked: list[Head] = []
+    looked = 0
+    for head in merge([line for line in open_lines if rooms.of(line) > 0], fetch, lambda line: rooms.of(line) > 0):
+        looked += 1
+        if head.expires_at is not None and head.expires_at <= batch.now and head.attempt == 0:
+            expired.append(head)
+        elif (scope := rooms.refuses(head)) is not None:
+            aside.append((head, scope))
+        else:
+            rooms.take(head)
+            picked.append(head)
+        if len(picked) == operation.count or looked == MOST_LOOKED_AT:
+            break
+    set_aside(batch, aside)
+    expire(batch, [head.job for head in expired])
+    rooms.note_starts(picked)
+    return picked, looked == MOST_LOOKED_AT, rooms.wait()
 
 
-def start(batch: Batch, picked: Sequence[Row], worker: str) -> tuple[Claimed, ...]:
+MOST_LOOKED_AT = 500
+"""Jobs that one claim looks at; with many set aside the next claim goes on."""
+
+
+def _read_heads(batch: Batch, line: Line, behind: Head | None, count: int) -> list[Row]:
+    place = {"queue": line.queue, "task": line.task, "count": count}
+    if behind is None:
+        return batch.connection.all(HEADS, **place)
+    return batch.connection.all(HEADS_BEHIND, **place, rank=behind.rank, turn=behind.turn, job=behind.job)
+
+
+def start(batch: Batch, picked: Sequence[Head], worker: str) -> tuple[Claimed, ...]:
     connection = batch.connection
-    order = [job for _, _, job, _ in picked]
-    found = {row[0]: row for row in connection.among(READ_CLAIMED, order)}
-    claimed = []
-    begun: list[dict[str, Any]] = []
-    again: list[str] = []
-    for job in order:
-        _, task, owner, attempt, tries, max_tries, priority, seq, args = found[job]
-        begun.append({"job": job, "attempt": attempt + 1, "seq": seq + 1, "now": batch.now})
-        if attempt:
-            again.append(job)
-        batch.emit(job, seq + 1, owner, events.STARTED, f'{{"task":"{task}","attempt":{attempt + 1}}}')
-        claimed.append((job, task, attempt + 1, tries, max_tries, owner, priority, args))
-    connection.many(
-        DELETE_READY,
-        [{"task": task, "rank": rank, "since": since, "job": job} for rank, since, job, task in picked],
+    begun: dict[str, dict[str, Any]] = {}
+    held: list[dict[str, Any]] = []
+    for head in picked:
+        attempt, owner = head.attempt + 1, head.owner or None
+        begun[head.job] = {"job": head.job, "attempt": attempt, "seq": head.seq + 1, "now": batch.now}
+        held.append(
+            {
+                "job_id": head.job,
+                "attempt": attempt,
+                "worker_id": worker,
+                "queue": head.queue,
+                "task": head.task,
+                "owner": head.owner,
+                "cancel_requested": False,
+            }
+        )
+        batch.emit(head.job, head.seq + 1, owner, events.STARTED, f'{{"task":"{head.task}","attempt":{attempt}}}')
+        batch.count(owner, head.task, head.queue, "pending", -1)
+        batch.count(owner, head.task, head.queue, "running", 1)
+    connection.many(DELETE_READY, [head.key for head in picked])
+    connection.many(INSERT_LEASE, held)
+    connection.many(START_JOB, list(begun.values()))
+    timely = [{"job": head.job} for head in picked if head.expires_at is not None]
+    connection.many(DELETE_DEADLINE, timely)
+    _advance_clocks(batch, picked)
+    kept = _resume(batch, [head for head in picked if head.attempt], begun)
+    return tuple(
+        Claimed(
+            head.job,
+            head.task,
+            head.attempt + 1,
+            head.tries,
+            head.max_tries,
+            head.owner or None,
+            head.priority,
+            head.args,
+            head.queue,
+            tuple(kept.get(head.job, ())),
+        )
+        for head in picked
     )
-    connection.many(
-        INSERT_LEASE,
-        [
-            {"job_id": job, "attempt": attempt, "worker_id": worker, "task": task, "cancel_requested": False}
-            for job, task, attempt, *_ in claimed
-        ],
-    )
-    connection.many(START_JOB, begun)
-    kept = _resume(batch, again, {row["job"]: row for row in begun}, {row[0]: row[5] for row in claimed})
-    return tuple(Claimed(*row, steps=tuple(kept.get(row[0], ()))) for row in claimed)
 
 
-def _resume(
-    batch: Batch, again: Sequence[str], begun: Mapping[str, dict[str, Any]], owners: Mapping[str, str | None]
-) -> dict[str, list[KeptStep]]:
+def _advance_clocks(batch: Batch, picked: Sequence[Head]) -> None:
+    """The time of a line is the turn that was taken last. Where somebody else moves it just now, that will do."""
+    latest: dict[tuple[str, int], int] = {}
+    for head in picked:
+        place = head.queue, head.rank
+        latest[place] = max(head.turn, latest.get(place, 0))
+    known = {(queue, rank): time for queue, rank, time in batch.connection.all(READ_CLOCKS)}
+    for (queue, rank), turn in sorted(latest.items()):
+        if (queue, rank) not in known:
+            batch.connection.run(INSERT_CLOCK, queue=queue, rank=rank, time=turn)
+        elif known[queue, rank] < turn and batch.connection.one(HOLD_CLOCK, queue=queue, rank=rank) is not None:
+            batch.connection.run(SET_CLOCK, queue_=queue, rank_=rank, time=turn)
+
+
+def _resume(batch: Batch, again: Sequence[Head], begun: Mapping[str, dict[str, Any]]) -> dict[str, list[KeptStep]]:
     """Jobs that run again: void the text that no finished step stands behind, and bring the kept steps."""
     if not again:
         return {}
     connection = batch.connection
+    ids = [head.job for head in again]
+    owners = {head.job: head.owner or None for head in again}
     void: dict[str, dict[str, int]] = defaultdict(dict)
-    for job, channel, kept in connection.among(READ_VOID, again):
+    for job, channel, kept in connection.among(READ_VOID, ids):
         void[job][channel] = kept
     for job, channels in void.items():
         seq = begun[job]["seq"] + 1
@@ -116,105 +178,76 @@ def _resume(
         connection.run(RESET_CHANNELS, job=job)
         connection.run(SET_SEQ, job=job, seq_=seq)
     steps: dict[str, list[KeptStep]] = defaultdict(list)
-    for job, name, occurrence, key, value, ends in connection.among(READ_STEPS, again):
+    for job, name, occurrence, key, value, ends in connection.among(READ_STEPS, ids):
         steps[job].append(KeptStep(name, occurrence, key, value, decode(ends) if ends else {}))
     return steps
 
 
-def register(batch: Batch, operation: RegisterWorker) -> None:
-    batch.connection.run(
-        INSERT_WORKER,
-        id=operation.worker,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        tasks=encode(operation.tasks),
-        started_at=batch.now,
-        expires_at=batch.now + int(operation.lease * 1e6),
-    )
-
-
-def renew(batch: Batch, operation: Renew) -> bool:
-    expires = batch.now + int(operation.lease * 1e6)
-    return batch.connection.run(RENEW_WORKER, worker=operation.worker, expires_at=expires) == 1
-
-
-def retire(batch: Batch, operation: Retire) -> None:
-    """Whatever the worker still holds goes back into the line: nobody would look for it any more."""
-    endings = [Ending.read(row) for row in batch.connection.among(READ_LOST, [operation.worker])]
-    end_jobs(batch, [(ending, Released()) for ending in endings])
-    batch.connection.run(DELETE_WORKER, worker=operation.worker)
-
-
-def rescue(batch: Batch, operation: Rescue) -> int:
-    lost = set(operation.workers)
-    if operation.expired:
-        lost |= {row[0] for row in batch.connection.all(EXPIRED_WORKERS, now=batch.now)}
-    if not lost:
-        return 0
-    rows = batch.connection.among(READ_LOST, sorted(lost))
-    endings = [Ending.read(row) for row in rows]
-    end_jobs(batch, [(ending, _after_loss(ending, operation.cap)) for ending in endings])
-    for worker in sorted(lost):
-        batch.connection.run(DELETE_WORKER, worker=worker)
-    return len(rows)
-
-
-def _after_loss(ending: Ending, cap: int) -> Rescued | Give:
-    if ending.rescues + 1 < cap:
-        return Rescued()
-    times = ending.rescues + 1
-    return Give(
-        JobError(
-            "worker_died",
-            "The job's worker died",
-            f"Its worker died {times} times while running it. Look at the worker's log (out of memory is the usual "
-            "cause), then retry the job.",
-        )
-    )
-
-
-NEXT_DUE = Statement(select(scheduled.c.run_at).order_by(scheduled.c.run_at).limit(1))
+LOOK = Statement(
+    select(
+        select(func.min(scheduled.c.run_at)).scalar_subquery(),
+        exists(select(tables.unannounced.c.job_id)),
+    ).where(tables.workers.c.id == bindparam("worker"))
+)
+NEXT_DUE = Statement(select(func.min(scheduled.c.run_at)))
 FIND_DUE = Statement(
-    select(scheduled.c.job_id, scheduled.c.run_at, jobs.c.task, jobs.c.priority)
+    select(
+        scheduled.c.job_id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority, scheduled.c.run_at, jobs.c.attempt
+    )
     .join(jobs, jobs.c.id == scheduled.c.job_id)
     .where(scheduled.c.run_at <= bindparam("now"))
     .order_by(scheduled.c.run_at)
-    .limit(100)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True, of=scheduled)
 )
 DELETE_SCHEDULED = Statement(delete(scheduled).where(scheduled.c.job_id == bindparam("job")))
-COUNT_RUNNING = Statement(select(leases.c.task, func.count()).group_by(leases.c.task))
-HEAD_OF_LINE = Statement(
-    select(ready.c.rank, ready.c.since, ready.c.job_id, ready.c.task)
-    .where(ready.c.task == bindparam("task"))
-    .order_by(ready.c.rank, ready.c.since, ready.c.job_id)
-    .limit(bindparam("count"))
+OPEN_LINES = Statement(
+    select(lines.c.queue, lines.c.task).where(
+        exists(select(ready.c.job_id).where(ready.c.queue == lines.c.queue, ready.c.task == lines.c.task)),
+        ~exists(select(tables.paused_queues.c.queue).where(tables.paused_queues.c.queue == lines.c.queue)),
+    )
 )
-READ_CLAIMED = Family(
-    lambda ids: (
-        select(
-            jobs.c.id,
-            jobs.c.task,
-            jobs.c.owner,
-            jobs.c.attempt,
-            jobs.c.tries,
-            jobs.c.max_tries,
-            jobs.c.priority,
-            jobs.c.seq,
-            tables.job_args.c.body,
-        )
-        .join(tables.job_args, tables.job_args.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(ids))
+_heads = (
+    select(
+        ready.c.rank,
+        ready.c.turn,
+        ready.c.job_id,
+        ready.c.queue,
+        ready.c.task,
+        ready.c.owner,
+        ready.c.since,
+        jobs.c.attempt,
+        jobs.c.tries,
+        jobs.c.max_tries,
+        jobs.c.priority,
+        jobs.c.seq,
+        jobs.c.expires_at,
+        tables.job_args.c.body,
+    )
+    .join(jobs, jobs.c.id == ready.c.job_id)
+    .join(tables.job_args, tables.job_args.c.job_id == ready.c.job_id)
+    .where(ready.c.queue == bindparam("queue"), ready.c.task == bindparam("task"))
+    .order_by(ready.c.rank, ready.c.turn, ready.c.job_id)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True, of=[ready, jobs])
+)
+HEADS = Statement(_heads)
+HEADS_BEHIND = Statement(
+    _heads.where(
+        tuple_(ready.c.rank, ready.c.turn, ready.c.job_id)
+        > tuple_(bindparam("rank"), bindparam("turn"), bindparam("job"))
     )
 )
 DELETE_READY = Statement(
     delete(ready).where(
+        ready.c.queue == bindparam("queue"),
         ready.c.task == bindparam("task"),
         ready.c.rank == bindparam("rank"),
-        ready.c.since == bindparam("since"),
+        ready.c.turn == bindparam("turn"),
         ready.c.job_id == bindparam("job"),
     )
 )
-INSERT_LEASE = Statement(insert_all(leases, "job_id", "attempt", "worker_id", "task", "cancel_requested"))
+INSERT_LEASE = Statement(insert_all(leases, *(column.name for column in leases.columns)))
 START_JOB = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
@@ -222,14 +255,30 @@ START_JOB = Statement(
         status="running",
         attempt=bindparam("attempt"),
         seq=bindparam("seq"),
-        started_at=func.coalesce(jobs.c.started_at, bindparam("now")),
+        started_at=func.coalesce(jobs.c.started_at, bindparam("now", type_=jobs.c.started_at.type)),
         updated_at=bindparam("now"),
     )
 )
+DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
+READ_CLOCKS = Statement(select(tables.clocks.c.queue, tables.clocks.c.rank, tables.clocks.c.time))
+_one_clock = (tables.clocks.c.queue == bindparam("queue"), tables.clocks.c.rank == bindparam("rank"))
+HOLD_CLOCK = Statement(select(tables.clocks.c.time).where(*_one_clock).with_for_update(skip_locked=True))
+INSERT_CLOCK = Statement(
+    lambda insert: (
+        insert(tables.clocks)
+        .values(queue=bindparam("queue"), rank=bindparam("rank"), time=bindparam("time"))
+        .on_conflict_do_nothing(index_elements=["queue", "rank"])
+    )
+)
+SET_CLOCK = Statement(
+    update(tables.clocks)
+    .where(tables.clocks.c.queue == bindparam("queue_"), tables.clocks.c.rank == bindparam("rank_"))
+    .values(time=bindparam("time"))
+)
 READ_VOID = Family(
-    lambda ids: (
+    lambda among: (
         select(tables.channels.c.job_id, tables.channels.c.name, tables.channels.c.kept)
-        .where(tables.channels.c.job_id.in_(ids), tables.channels.c.kept < tables.channels.c.length)
+        .where(among(tables.channels.c.job_id), tables.channels.c.kept < tables.channels.c.length)
         .order_by(tables.channels.c.job_id, tables.channels.c.name)
     )
 )
@@ -238,20 +287,12 @@ RESET_CHANNELS = Statement(
 )
 SET_SEQ = Statement(update(jobs).where(jobs.c.id == bindparam("job")).values(seq=bindparam("seq_")))
 READ_STEPS = Family(
-    lambda ids: select(
+    lambda among: select(
         tables.steps.c.job_id,
         tables.steps.c.name,
         tables.steps.c.occurrence,
         tables.steps.c.key,
         tables.steps.c.value,
         tables.steps.c.channels,
-    ).where(tables.steps.c.job_id.in_(ids))
+    ).where(among(tables.steps.c.job_id))
 )
-INSERT_WORKER = Statement(insert_all(workers, "id", "host", "pid", "tasks", "started_at", "expires_at"))
-RENEW_WORKER = Statement(
-    update(workers).where(workers.c.id == bindparam("worker")).values(expires_at=bindparam("expires_at"))
-)
-DELETE_WORKER = Statement(delete(workers).where(workers.c.id == bindparam("worker")))
-READ_WORKER = Statement(select(workers.c.expires_at).where(workers.c.id == bindparam("worker")))
-EXPIRED_WORKERS = Statement(select(workers.c.id).where(workers.c.expires_at < bindparam("now")))
-READ_LOST = Family(lambda ids: Ending.select().where(leases.c.worker_id.in_(ids)))

@@ -7,63 +7,118 @@ docs/decisions/0002-raw-statements.md).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, bindparam
+from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, bindparam
 from sqlalchemy.sql import ClauseElement
 
+from .arrays import any_of, from_arrays
+
 Row = tuple[Any, ...]
+Sql = tuple[str, tuple[str, ...], dict[str, Any]]
+"""A statement, the order of its parameters, and the values of those that it brings itself."""
+Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a database is spoken to. ``arrays``: whether a whole column of values can be one parameter; ``insert`` is
+    the dialect's own insert, which knows ``ON CONFLICT``."""
+
+    dialect: Dialect
+    arrays: bool
+    insert: Callable[[Any], Any]
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.dialect.name
+
+    @property
+    def url(self) -> str:
+        """For an engine of SQLAlchemy's that gets its connections from elsewhere."""
+        return f"{self.dialect.name}+{self.dialect.driver}://"
 
 
 class Statement:
-    """One statement; its parameters are given by name. Compiled at its first use on each dialect."""
+    """One statement; its parameters are given by name. Compiled at its first use in each language.
 
-    __slots__ = ("__weakref__", "_clause", "_compiled")
+    ``clause`` may be a function from the language's own ``insert`` to the clause.
+    """
 
-    def __init__(self, clause: ClauseElement) -> None:
+    __slots__ = ("__weakref__", "_bulk", "_clause", "_single")
+
+    def __init__(self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement]) -> None:
         _written.add(self)
         self._clause = clause
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._single: dict[str, Sql] = {}
+        self._bulk: dict[str, Sql] = {}
 
-    def compiled(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        """The SQL, the order of its parameters, and the values of those that the clause itself brings."""
-        found = self._compiled.get(dialect.name)
+    def single(self, language: Language) -> Sql:
+        found = self._single.get(language.name)
         if found is None:
-            compiled: Any = self._clause.compile(dialect=dialect)
-            names = tuple(compiled.positiontup or ())
-            constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-            found = self._compiled[dialect.name] = (str(compiled), names, constants)
+            found = self._single[language.name] = _compile(self._built(language), language)
         return found
+
+    def bulk(self, language: Language) -> Sql:
+        """For many rows at once, each parameter an array."""
+        found = self._bulk.get(language.name)
+        if found is None:
+            clause: Any = self._built(language)
+            found = self._bulk[language.name] = _compile(from_arrays(clause), language)
+        return found
+
+    def rehearse(self, language: Language) -> None:
+        self.single(language)
+        if language.arrays and isinstance(self._clause, Insert | Update | Delete) and not self._clause._returning:
+            self.bulk(language)
+
+    def _built(self, language: Language) -> ClauseElement:
+        return self._clause if isinstance(self._clause, ClauseElement) else self._clause(language.insert)
+
+
+def _compile(clause: ClauseElement, language: Language) -> Sql:
+    compiled: Any = clause.compile(dialect=language.dialect)
+    constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+    return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
 _written: weakref.WeakSet[Statement | Family] = weakref.WeakSet()
 
 
-def rehearse(dialect: Dialect) -> None:
+def rehearse(language: Language) -> None:
     """Compile everything that is written in this package.
 
     The first claim would else spend 40 ms on it inside its transaction, while every other process waits.
     """
     for each in list(_written):
         if isinstance(each, Family):
-            each.grow()
+            each.grow(language)
     for each in list(_written):
         if isinstance(each, Statement):
-            each.compiled(dialect)
+            each.rehearse(language)
 
 
 class Connection:
     """What the store's functions write through and read from."""
 
-    def __init__(self, raw: Any, dialect: Dialect) -> None:
+    def __init__(self, raw: Any, language: Language) -> None:
         self.raw = raw
-        self.dialect = dialect
+        self.language = language
+        self.engine: Engine | None = None
+        """SQLAlchemy on this connection, once somebody has asked for it (see `session`)."""
+
+    def close(self) -> None:
+        """Release what was made for this connection; the driver's own is closed by whoever opened it."""
+        if self.engine is not None:
+            self.engine.dispose()
 
     def run(self, statement: Statement, **parameters: Any) -> int:
         """Execute; answers how many rows it touched."""
-        sql, names, constants = statement.compiled(self.dialect)
+        sql, names, constants = statement.single(self.language)
         cursor = self.raw.execute(sql, _values(names, constants, parameters))
         return int(cursor.rowcount)
 
@@ -71,7 +126,15 @@ class Connection:
         """Execute once for each row; every row has the same names."""
         if not rows:
             return
-        sql, names, constants = statement.compiled(self.dialect)
+        if self.language.arrays and len(rows) > 1:
+            sql, names, constants = statement.bulk(self.language)
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            self.raw.execute(sql, _values(names, constants, columns))
+            return
+        sql, names, constants = statement.single(self.language)
+        if self.language.arrays:
+            self.raw.execute(sql, _values(names, constants, rows[0]))
+            return
         if constants:
             rows = [{**constants, **row} for row in rows]
         if len(names) == 1:
@@ -82,17 +145,19 @@ class Connection:
         self.raw.executemany(sql, values)
 
     def all(self, statement: Statement, **parameters: Any) -> list[Row]:
-        sql, names, constants = statement.compiled(self.dialect)
+        sql, names, constants = statement.single(self.language)
         rows: list[Row] = self.raw.execute(sql, _values(names, constants, parameters)).fetchall()
         return rows
 
     def one(self, statement: Statement, **parameters: Any) -> Row | None:
-        sql, names, constants = statement.compiled(self.dialect)
+        sql, names, constants = statement.single(self.language)
         row: Row | None = self.raw.execute(sql, _values(names, constants, parameters)).fetchone()
         return row
 
     def among(self, family: Family, values: Sequence[str], **parameters: Any) -> list[Row]:
-        """The rows of a statement with an ``IN`` over any number of values."""
+        """The rows of a statement for any number of values."""
+        if self.language.arrays:
+            return self.all(family.with_array(), **{ARRAY: list(values)}, **parameters) if values else []
         rows: list[Row] = []
         for start in range(0, len(values), Family.WIDEST):
             part = values[start : start + Family.WIDEST]
@@ -102,29 +167,46 @@ class Connection:
         return rows
 
 
+ARRAY = "among"
+
+
 class Family:
-    """A statement with an ``IN`` list, compiled for a few lengths only; shorter lists repeat their last value."""
+    """A statement that asks for one of several values: ``build`` is handed a function that makes the condition.
+
+    Where there are no arrays it is an ``IN`` list, compiled for a few lengths only; shorter ones repeat
+    their last value.
+    """
 
     WIDEST = 64
 
-    def __init__(self, build: Any) -> None:
+    def __init__(self, build: Callable[[Among], ClauseElement]) -> None:
         _written.add(self)
         self._build = build
         self._members: dict[int, tuple[Statement, list[str]]] = {}
+        self._array: Statement | None = None
 
-    def grow(self) -> None:
+    def grow(self, language: Language) -> None:
         """Build every width."""
+        if language.arrays:
+            self.with_array()
+            return
         width = 1
         while width <= self.WIDEST:
             self.of(width)
             width *= 2
+
+    def with_array(self) -> Statement:
+        if self._array is None:
+            self._array = Statement(self._build(lambda column: any_of(column, ARRAY)))
+        return self._array
 
     def of(self, count: int) -> tuple[Statement, list[str]]:
         width = 1 << (count - 1).bit_length()
         found = self._members.get(width)
         if found is None:
             names = [f"in{number}" for number in range(width)]
-            found = Statement(self._build([bindparam(name) for name in names])), names
+            binds: list[Any] = [bindparam(name) for name in names]
+            found = Statement(self._build(lambda column: column.in_(binds))), names
             self._members[width] = found
         return found
 

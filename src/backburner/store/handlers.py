@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..domain import operations as op
-from . import claiming, owning, reading, running, settling, submitting, unknown
+from . import claiming, counting, failing, holding, limiting, owning, reading, running, settling, submitting, tending
 
 MANY: dict[type, Callable[..., Any]] = {
     op.Submit: submitting.submit,
@@ -19,11 +19,18 @@ ONE: dict[type, Callable[..., Any]] = {
     op.Retry: owning.retry,
     op.Erase: owning.erase,
     op.MarkRead: owning.mark_read,
-    op.RegisterWorker: claiming.register,
-    op.Renew: claiming.renew,
-    op.Retire: claiming.retire,
-    op.Rescue: claiming.rescue,
-    op.FailUnknown: unknown.fail_unknown,
+    op.RegisterWorker: holding.register,
+    op.Renew: holding.renew,
+    op.Retire: holding.retire,
+    op.Rescue: holding.rescue,
+    op.FailUnknown: failing.fail_unknown,
+    op.Reclaim: holding.reclaim,
+    op.ExpireWaiting: failing.expire_waiting,
+    op.FreeBlocked: limiting.free_blocked,
+    op.FoldCounts: counting.fold_counts,
+    op.TakeChore: tending.take_chore,
+    op.RaiseOld: tending.raise_old,
+    op.PauseQueue: tending.pause_queue,
     op.Claim: claiming.claim,
     op.SetProgress: running.set_progress,
     op.Notify: running.notify,
@@ -44,4 +51,6 @@ READ: dict[type, Callable[..., Any]] = {
     op.CountUnread: reading.count_unread,
     op.CancelRequests: reading.cancel_requests,
     op.ListWorkers: reading.list_workers,
+    op.ListQueues: reading.list_queues,
+    op.CountJobs: reading.count_jobs,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
 from ..domain.errors import IllegalTransition, JobNotFound
@@ -12,8 +12,10 @@ from ..domain.operations import Cancel, Erase, GetJob, MarkRead, Retry
 from . import tables
 from .batch import Batch
 from .connection import Statement
+from .failing import LEAVE_LINE
 from .reading import get_job
-from .submitting import INSERT_READY
+from .settling import LEAVE_KEY, key_of
+from .submitting import TAKE_KEY, Waiting
 
 jobs, leases = tables.jobs, tables.leases
 
@@ -24,12 +26,14 @@ def cancel(batch: Batch, operation: Cancel) -> JobRecord:
     if job.status is Status.PENDING:
         _leave_line(batch, job.id)
         _move(batch, job, Status.CANCELLED, events.CANCELLED, {"task": job.task})
+        if job.key is not None:
+            batch.connection.run(LEAVE_KEY, **key_of(job.task, job.owner, job.key))
         if job.error is not None:  # it waited for its next try, which will not come
             batch.connection.run(FORGET_ERROR, job=job.id)
     elif job.status is Status.RUNNING and not job.cancel_requested:
         batch.connection.run(REQUEST_CANCEL, job=job.id)
         batch.cancel = True
-    return _own(batch, job.id, None)
+    return _look(batch, job.id)
 
 
 def retry(batch: Batch, operation: Retry) -> JobRecord:
@@ -39,18 +43,20 @@ def retry(batch: Batch, operation: Retry) -> JobRecord:
         return job
     if not can_move(job.status, Status.PENDING):
         raise IllegalTransition(f"job {job.id} is {job.status}: only a failed or cancelled job can be run again")
+    _take_key_again(batch, job)
     data = {"task": job.task, "reason": "manual", "max_tries": job.max_tries}
     _move(batch, job, Status.PENDING, events.RETRYING, data)
     batch.connection.run(FRESH_TRIES, job=job.id)
-    batch.connection.run(INSERT_READY, task=job.task, rank=-job.priority, since=batch.now, job_id=job.id)
-    batch.work = True
-    return _own(batch, job.id, None)
+    waiting = Waiting(job.id, job.owner, job.task, job.queue, job.priority, None)
+    batch.line_up(waiting.lined(batch.now))
+    return _look(batch, job.id)
 
 
 def erase(batch: Batch, operation: Erase) -> None:
     job = _own(batch, operation.job, operation.owner)
     if not job.status.finished:
         raise IllegalTransition(f"job {job.id} is {job.status}: cancel it before it is erased")
+    batch.count(job.owner, job.task, job.queue, job.status.value, -1)
     for statement in ERASE:
         batch.connection.run(statement, job=job.id)
 
@@ -62,15 +68,33 @@ def mark_read(batch: Batch, operation: MarkRead) -> int:
 
 
 def _own(batch: Batch, job: str, owner: str | None) -> JobRecord:
+    """The job, held until the end of the transaction."""
+    batch.connection.one(HOLD_JOB, job=job)
     found = get_job(batch.connection, GetJob(job, owner))
     if found is None:
         raise JobNotFound(f"there is no job {job}")
     return found
 
 
+def _look(batch: Batch, job: str) -> JobRecord:
+    found = get_job(batch.connection, GetJob(job))
+    assert found is not None
+    return found
+
+
 def _leave_line(batch: Batch, job: str) -> None:
-    batch.connection.run(LEAVE_READY, job=job)
-    batch.connection.run(LEAVE_SCHEDULED, job=job)
+    batch.leave_line(job)
+    for statement in LEAVE_LINE:
+        batch.connection.run(statement, job=job)
+
+
+def _take_key_again(batch: Batch, job: JobRecord) -> None:
+    if job.key is None:
+        return
+    if batch.connection.run(TAKE_KEY, job_id=job.id, **key_of(job.task, job.owner, job.key)) == 0:
+        raise IllegalTransition(
+            f"job {job.id} cannot be run again while another job of {job.task} with the key {job.key!r} has not ended"
+        )
 
 
 def _move(batch: Batch, job: JobRecord, status: Status, kind: str, data: dict[str, object]) -> None:
@@ -78,9 +102,12 @@ def _move(batch: Batch, job: JobRecord, status: Status, kind: str, data: dict[st
     if seq == 0:  # inserted by an application's transaction and not announced yet
         seq = 1
         batch.connection.run(LEAVE_UNANNOUNCED, job=job.id)
+        batch.count(job.owner, job.task, job.queue, "pending", 1)
         first = {"task": job.task, "queue": job.queue, "priority": job.priority, "status": "pending"}
         batch.emit(job.id, seq, job.owner, events.SUBMITTED, encode(first))
     batch.emit(job.id, seq + 1, job.owner, kind, encode(data))
+    batch.count(job.owner, job.task, job.queue, job.status.value, -1)
+    batch.count(job.owner, job.task, job.queue, status.value, 1)
     batch.connection.run(
         MOVE,
         job=job.id,
@@ -92,8 +119,7 @@ def _move(batch: Batch, job: JobRecord, status: Status, kind: str, data: dict[st
 
 
 REQUEST_CANCEL = Statement(update(leases).where(leases.c.job_id == bindparam("job")).values(cancel_requested=True))
-LEAVE_READY = Statement(delete(tables.ready).where(tables.ready.c.job_id == bindparam("job")))
-LEAVE_SCHEDULED = Statement(delete(tables.scheduled).where(tables.scheduled.c.job_id == bindparam("job")))
+HOLD_JOB = Statement(select(jobs.c.id).where(jobs.c.id == bindparam("job")).with_for_update())
 LEAVE_UNANNOUNCED = Statement(delete(tables.unannounced).where(tables.unannounced.c.job_id == bindparam("job")))
 MOVE = Statement(
     update(jobs)

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 from ..domain.errors import StoreUnavailable
 from ..domain.operations import Query
 from .connection import Connection
+from .database import Database
 from .handlers import READ
-from .sqlite import SQLite
 
 T = TypeVar("T")
 THREADS = 4
 
 
 class Readers:
-    def __init__(self, database: SQLite) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._local = threading.local()
         self._open: list[Any] = []
@@ -39,22 +39,41 @@ class Readers:
 
     def _answer(self, query: Query[T]) -> T:
         try:
-            connection = self._connection()
-            with self._database.snapshot(connection.raw):
-                result: T = READ[type(query)](connection, query)
-                return result
+            return self._read(query)
         except BaseException as error:
             raise self._database.translate(error) from error
 
-    def _connection(self) -> Connection:
+    def _read(self, query: Query[T]) -> T:
+        """A connection that was lost since it was last used is opened again once: a read may be repeated."""
+        connection, fresh = self._connection()
+        while True:
+            try:
+                with self._database.snapshot(connection.raw):
+                    result: T = READ[type(query)](connection, query)
+                    return result
+            except BaseException:
+                if not self._database.is_lost(connection.raw):
+                    raise
+                self._drop(connection)
+                if fresh:
+                    raise
+            connection, fresh = self._connection()
+
+    def _connection(self) -> tuple[Connection, bool]:
         found: Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = Connection(self._database.open_reader(), self._database.dialect)
-            self._local.connection = found
-            self._open.append(found.raw)
-        return found
+        if found is not None:
+            return found, False
+        found = Connection(self._database.open_reader(), self._database.language)
+        self._local.connection = found
+        self._open.append(found.raw)
+        return found, True
+
+    def _drop(self, connection: Connection) -> None:
+        self._local.connection = None
+        self._open.remove(connection.raw)
+        self._database.close(connection.raw)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
         while self._open:
-            self._open.pop().close()
+            self._database.close(self._open.pop())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, null, select
+from sqlalchemy import Select, bindparam, func, null, select, union_all
 
 from ..domain.events import RESET, TEXT, Event, apply_text
 from ..domain.job import JobError, JobRecord, Status
@@ -13,17 +14,21 @@ from ..domain.json import decode
 from ..domain.notifications import Notification
 from ..domain.operations import (
     CancelRequests,
+    CountJobs,
     CountUnread,
     GetJob,
     GetResult,
+    JobCount,
     JobEvents,
     JobSnapshot,
     ListJobs,
     ListNotifications,
+    ListQueues,
     ListWorkers,
     OwnerEvents,
     OwnerSnapshot,
     OwnerView,
+    QueueRecord,
     Snapshot,
     Tails,
     WorkerRecord,
@@ -44,7 +49,7 @@ def get_job(connection: Connection, query: GetJob) -> JobRecord | None:
     row = connection.one(READ_JOB, job=query.job)
     if row is None or (query.owner is not None and row[5] != query.owner):
         return None
-    return _job(row)
+    return _jobs(connection, [row])[0]
 
 
 def get_result(connection: Connection, query: GetResult) -> str | None:
@@ -62,8 +67,9 @@ def list_jobs(connection: Connection, query: ListJobs) -> tuple[JobRecord, ...]:
         "before": query.before,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    rows = connection.all(_listing(tuple(given)), count=query.limit, **given)
-    return tuple(_job(row) for row in rows)
+    live = {} if query.status is None else {"live": None} if not query.status.finished else {"ended": None}
+    rows = connection.all(_listing((*given, *live)), count=query.limit, **given)
+    return tuple(_jobs(connection, rows))
 
 
 def job_events(connection: Connection, query: JobEvents) -> tuple[Event, ...]:
@@ -91,11 +97,9 @@ def job_snapshot(connection: Connection, query: JobSnapshot) -> Snapshot | None:
 def owner_snapshot(connection: Connection, query: OwnerSnapshot) -> OwnerView:
     row = connection.one(READ_POSITION, owner=query.owner)
     live = [
-        _job(row)
+        job
         for status in (Status.RUNNING, Status.PENDING)
-        for row in connection.all(
-            _listing(("owner", "status")), owner=query.owner, status=status.value, count=query.recent
-        )
+        for job in list_jobs(connection, ListJobs(query.owner, status, limit=query.recent))
     ]
     seen = {job.id for job in live}
     recent = list_jobs(connection, ListJobs(owner=query.owner, limit=query.recent))
@@ -131,6 +135,28 @@ def list_workers(connection: Connection, query: ListWorkers) -> tuple[WorkerReco
     )
 
 
+def list_queues(connection: Connection, query: ListQueues) -> tuple[QueueRecord, ...]:
+    paused = {queue for (queue,) in connection.all(READ_PAUSED)}
+    numbers: dict[str, dict[str, int]] = {queue: {} for queue in paused}
+    for queue, status, number, *_ in connection.all(COUNT_QUEUES):
+        if status in ("pending", "running"):
+            numbers.setdefault(queue, {})[status] = int(number)
+    return tuple(
+        QueueRecord(queue, queue in paused, each.get("pending", 0), each.get("running", 0))
+        for queue, each in sorted(numbers.items())
+    )
+
+
+def count_jobs(connection: Connection, query: CountJobs) -> tuple[JobCount, ...]:
+    given = {} if query.owner is None else {"owner": query.owner}
+    rows = connection.all(COUNT_JOBS if query.owner is None else COUNT_OWN_JOBS, **given)
+    return tuple(
+        JobCount(queue, task, Status(status), int(number), int(ran) / 1e6, int(waited) / 1e6)
+        for queue, task, status, number, ran, waited in rows
+        if number
+    )
+
+
 def _texts(connection: Connection, job: str) -> dict[str, str]:
     texts: dict[str, str] = {}
     for row in connection.all(READ_TEXT_EVENTS, job=job):
@@ -143,14 +169,42 @@ def _event(row: Row) -> Event:
     return Event(job, seq, position, kind, at, decode(data))
 
 
+def _jobs(connection: Connection, rows: Sequence[Row]) -> list[JobRecord]:
+    records = [_job(row) for row in rows]
+    full = _full_scopes(connection, [record for record in records if record.waiting_for == "turn"])
+    if not full:
+        return records
+    return [
+        replace(record, waiting_for="limit") if full & _scopes(record) and record.waiting_for == "turn" else record
+        for record in records
+    ]
+
+
+def _full_scopes(connection: Connection, waiting: Sequence[JobRecord]) -> set[str]:
+    """The tasks and queues of these jobs that run as many as they may."""
+    scopes = sorted({scope for record in waiting for scope in _scopes(record)})
+    full: set[str] = set()
+    for scope, concurrency in connection.among(READ_LIMITS, scopes):
+        kind, name = scope.split(":", 1)
+        row = connection.one(COUNT_TASK if kind == "task" else COUNT_QUEUE, name=name)
+        if row is not None and row[0] >= concurrency:
+            full.add(scope)
+    return full
+
+
+def _scopes(record: JobRecord) -> set[str]:
+    return {f"task:{record.task}", f"queue:{record.queue}"}
+
+
 def _job(row: Row) -> JobRecord:
-    (*plain, error, run_at, cancel_requested, args) = row
+    (*plain, error, key, batch, expires_at, size, run_at, cancel_requested, blocked, args) = row
     status = Status(plain[3])
     waiting_for = None
     if status is Status.PENDING:
-        waiting_for = "time" if run_at is not None else "turn"
+        waiting_for = "time" if run_at is not None else "limit" if blocked is not None else "turn"
     fields: list[Any] = [*plain[:3], status, waiting_for, *plain[4:], bool(cancel_requested)]
-    fields += [JobError(**decode(error)) if error else None, run_at, decode(args) if args is not None else None]
+    fields += [JobError(**decode(error)) if error else None, run_at, key, batch, expires_at, size]
+    fields += [decode(args) if args is not None else None]
     return JobRecord(*fields)
 
 
@@ -158,13 +212,16 @@ PLAIN = (
     jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.status, jobs.c.priority, jobs.c.owner, jobs.c.attempt,
     jobs.c.tries, jobs.c.max_tries, jobs.c.rescues, jobs.c.seq, jobs.c.percent, jobs.c.message, jobs.c.created_at,
     jobs.c.updated_at, jobs.c.started_at, jobs.c.finished_at, jobs.c.input_tokens, jobs.c.output_tokens,
-    jobs.c.error, scheduled.c.run_at, leases.c.cancel_requested,
+    jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, scheduled.c.run_at,
+    leases.c.cancel_requested, tables.blocked.c.job_id,
 )  # fmt: skip
 
 
 def _select_jobs(*more: Any) -> Select[Any]:
     return select(*PLAIN, *more).select_from(
-        jobs.outerjoin(scheduled, scheduled.c.job_id == jobs.c.id).outerjoin(leases, leases.c.job_id == jobs.c.id)
+        jobs.outerjoin(scheduled, scheduled.c.job_id == jobs.c.id)
+        .outerjoin(leases, leases.c.job_id == jobs.c.id)
+        .outerjoin(tables.blocked, tables.blocked.c.job_id == jobs.c.id)
     )
 
 
@@ -181,6 +238,8 @@ def _listing(filters: tuple[str, ...]) -> Statement:
             "queue": jobs.c.queue == bindparam("queue"),
             "since": jobs.c.created_at >= bindparam("since"),
             "before": jobs.c.id < bindparam("before"),
+            "live": jobs.c.finished_at.is_(None),
+            "ended": jobs.c.finished_at.is_not(None),
         }
         clause = _select_jobs(null()).where(*(conditions[name] for name in filters))
         found = Statement(clause.order_by(jobs.c.id.desc()).limit(bindparam("count")))
@@ -212,9 +271,9 @@ READ_OWNER_EVENTS = Statement(
     .order_by(events.c.position)
     .limit(bindparam("count"))
 )
-READ_JOB_TAILS = Family(lambda ids: select(jobs.c.id, jobs.c.seq).where(jobs.c.id.in_(ids)))
+READ_JOB_TAILS = Family(lambda among: select(jobs.c.id, jobs.c.seq).where(among(jobs.c.id)))
 READ_OWNER_TAILS = Family(
-    lambda ids: select(tables.streams.c.owner, tables.streams.c.position).where(tables.streams.c.owner.in_(ids))
+    lambda among: select(tables.streams.c.owner, tables.streams.c.position).where(among(tables.streams.c.owner))
 )
 READ_POSITION = Statement(select(tables.streams.c.position).where(tables.streams.c.owner == bindparam("owner")))
 INBOX = (
@@ -248,3 +307,29 @@ READ_WORKERS = Statement(
     .outerjoin(leases, leases.c.worker_id == tables.workers.c.id)
     .group_by(tables.workers.c.id)
 )
+READ_LIMITS = Family(
+    lambda among: select(tables.limits.c.scope, tables.limits.c.concurrency).where(
+        among(tables.limits.c.scope), tables.limits.c.concurrency.is_not(None)
+    )
+)
+COUNT_TASK = Statement(select(func.count()).select_from(leases).where(leases.c.task == bindparam("name")))
+COUNT_QUEUE = Statement(select(func.count()).select_from(leases).where(leases.c.queue == bindparam("name")))
+READ_PAUSED = Statement(select(tables.paused_queues.c.queue))
+
+
+def _count_jobs(*by: str, owner: bool = False) -> Statement:
+    """Sums over what is added up already and what is not."""
+    names = [*by, "jobs", "ran", "waited"]
+    both = union_all(
+        *(
+            select(*(table.c[name] for name in names)).where(*([table.c.owner == bindparam("owner")] if owner else []))
+            for table in (tables.counts, tables.count_changes)
+        )
+    ).subquery()
+    sums = [func.sum(both.c[name]) for name in ("jobs", "ran", "waited")]
+    return Statement(select(*(both.c[name] for name in by), *sums).group_by(*(both.c[name] for name in by)))
+
+
+COUNT_JOBS = _count_jobs("queue", "task", "status")
+COUNT_OWN_JOBS = _count_jobs("queue", "task", "status", owner=True)
+COUNT_QUEUES = _count_jobs("queue", "status")

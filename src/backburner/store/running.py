@@ -58,6 +58,10 @@ def append_text(batch: Batch, operation: AppendText) -> None:
     job, channel = operation.execution.job, operation.channel
     held = hold(batch, operation.execution)
     grown = len(operation.delta)
+    if operation.offset is not None:
+        written = batch.connection.one(READ_LENGTH, job=job, channel=channel)
+        if written is not None and written[0] >= operation.offset + grown:
+            return  # it is on disk already: the answer of its commit was lost
     row = batch.connection.one(GROW_CHANNEL, job=job, channel=channel, grown=grown)
     if row is None:
         batch.connection.run(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0)
@@ -82,6 +86,8 @@ def append_text(batch: Batch, operation: AppendText) -> None:
 def keep_step(batch: Batch, operation: KeepStep) -> None:
     held = hold(batch, operation.execution)
     job, step, usage = operation.execution.job, operation.step, operation.usage
+    if _is_kept(batch, operation):
+        return
     ends = {}
     for channel in operation.channels:
         row = batch.connection.one(KEEP_CHANNEL, job=job, channel=channel)
@@ -103,6 +109,13 @@ def keep_step(batch: Batch, operation: KeepStep) -> None:
     if operation.again:
         data["again"] = True
     _log_step(batch, operation.execution, held, data)
+
+
+def _is_kept(batch: Batch, operation: KeepStep) -> bool:
+    """Whether it is on disk already: the answer of its commit was lost."""
+    step = operation.step
+    row = batch.connection.one(READ_STEP, job=operation.execution.job, name=step.name, occurrence=step.occurrence)
+    return row is not None and row[0] == step.key and row[1] == step.value and row[2] == operation.execution.attempt
 
 
 def transact(batch: Batch, operation: Transact, session: Any) -> str:
@@ -150,8 +163,9 @@ def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, An
 
 READ_HELD = Statement(
     select(leases.c.attempt, jobs.c.owner, jobs.c.seq)
-    .join(jobs, jobs.c.id == leases.c.job_id)
+    .select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
     .where(leases.c.job_id == bindparam("job"))
+    .with_for_update()
 )
 SET_PROGRESS = Statement(
     update(jobs)
@@ -172,6 +186,9 @@ GROW_CHANNEL = Statement(
     .values(length=channels.c.length + bindparam("grown"))
     .returning(channels.c.length)
 )
+READ_LENGTH = Statement(
+    select(channels.c.length).where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
+)
 INSERT_CHANNEL = Statement(insert_all(channels, "job_id", "name", "length", "kept"))
 KEEP_CHANNEL = Statement(
     update(channels)
@@ -188,7 +205,7 @@ SPEND = Statement(
     )
 )
 READ_STEP = Statement(
-    select(steps.c.key, steps.c.value).where(
+    select(steps.c.key, steps.c.value, steps.c.attempt).where(
         steps.c.job_id == bindparam("job"),
         steps.c.name == bindparam("name"),
         steps.c.occurrence == bindparam("occurrence"),

@@ -2,77 +2,74 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 from ..domain.errors import SchemaOutdated
-from .session import Borrowed
-from .sqlite import SQLite
+from .connection import Connection
+from .database import Database, Turn
+from .session import borrowed_engine
 from .tables import HEAD, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def current_version(connection: Any) -> str | None:
+def current_version(database: Database, raw: Any) -> str | None:
     """The migration the database is at, None for an empty one."""
-    try:
-        row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise
+    if not database.has_table(raw, VERSION_TABLE):
+        return None
+    row = raw.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
     return None if row is None else str(row[0])
 
 
-def bring_up_to_date(database: SQLite) -> None:
+def bring_up_to_date(database: Database) -> None:
     """Migrate forward where needed; safe when several processes start at once.
 
     Raises `SchemaOutdated` for a database that a newer backburner has migrated.
     """
-    database.prepare()
-    turn = database.turn()
+    turn: Turn | None = None
+    raw: Any = None
     try:
+        database.prepare()
+        turn = database.turn()
         turn.take()
-        connection = database.open_writer()
-        try:
-            version = current_version(connection)
-            if version is not None and version > HEAD:
-                raise SchemaOutdated(
-                    f"{database.path} is at schema {version}, which a newer backburner made; this one knows {HEAD}. "
-                    "Upgrade backburner."
-                )
-            if version != HEAD:
-                _upgrade(connection)
-        finally:
-            connection.close()
+        raw = database.open_writer()
+        version = current_version(database, raw)
+        if version is not None and version > HEAD:
+            raise SchemaOutdated(
+                f"{database.place} is at schema {version}, which a newer backburner made; this one knows {HEAD}. "
+                "Upgrade backburner."
+            )
+        if version != HEAD:
+            _upgrade(database, raw)
     except Exception as error:
         raise database.translate(error) from error
     finally:
-        turn.give_back()
-        turn.close()
+        if raw is not None:
+            database.close(raw)
+        if turn is not None:
+            turn.give_back()
+            turn.close()
 
 
-def _upgrade(connection: Any) -> None:
+def _upgrade(database: Database, raw: Any) -> None:
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import StaticPool
 
-    borrowed = Borrowed(connection)
-    engine = create_engine("sqlite://", creator=lambda: borrowed, poolclass=StaticPool)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    connection.execute("BEGIN IMMEDIATE")
+    database.begin(raw)
     try:
-        with engine.connect() as outer:
-            config.attributes["connection"] = outer
-            command.upgrade(config, "head")
-        connection.execute("COMMIT")
+        database.lock_schema(raw)
+        if current_version(database, raw) != HEAD:
+            borrowed = Connection(raw, database.language)
+            with borrowed_engine(borrowed).connect() as outer:
+                config.attributes["connection"] = outer
+                command.upgrade(config, "head")
+            borrowed.close()
+            database.tune(raw)
+        database.commit(raw)
     except BaseException:
-        if connection.in_transaction:  # a full disk ends it by itself
-            connection.execute("ROLLBACK")
+        database.roll_back(raw)
         raise
-    finally:
-        engine.dispose()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .connection import Connection
 
 if TYPE_CHECKING:
+    import sqlalchemy
     from sqlalchemy.orm import Session
 
 
@@ -34,15 +35,25 @@ class Borrowed:
 @contextlib.contextmanager
 def borrowed_session(connection: Connection) -> Iterator[Session]:
     """A session whose `commit` ends a savepoint only: the rows are committed with the rest of the batch."""
-    from sqlalchemy import create_engine
     from sqlalchemy.orm import Session
-    from sqlalchemy.pool import StaticPool
 
-    borrowed = Borrowed(connection.raw)
-    engine = create_engine(f"{connection.dialect.name}://", creator=lambda: borrowed, poolclass=StaticPool)
-    try:
-        with engine.connect() as outer, Session(outer, join_transaction_mode="create_savepoint") as session:
-            yield session
-            session.commit()
-    finally:
-        engine.dispose()
+    with (
+        borrowed_engine(connection).connect() as outer,
+        Session(outer, join_transaction_mode="create_savepoint") as session,
+    ):
+        yield session
+        session.commit()
+
+
+def borrowed_engine(connection: Connection) -> sqlalchemy.Engine:
+    """SQLAlchemy on this one connection, inside a transaction that somebody else ends; made once for each."""
+    if connection.engine is None:
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import StaticPool
+
+        borrowed = Borrowed(connection.raw)
+        language = connection.language
+        connection.engine = create_engine(
+            language.url, creator=lambda: borrowed, poolclass=StaticPool, **language.engine_options
+        )
+    return connection.engine

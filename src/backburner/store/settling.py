@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,7 +18,9 @@ from ..domain.operations import Completed, Failed, Interrupted, Released, Settle
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
-from .submitting import INSERT_READY, INSERT_SCHEDULED
+from .limiting import bring_back
+from .lining import Lined
+from .submitting import INSERT_SCHEDULED
 
 jobs, leases = tables.jobs, tables.leases
 
@@ -39,6 +42,9 @@ class Ending:
     percent: float
     created_at: int
     started_at: int
+    queue: str
+    key: str | None
+    batch_id: str | None
 
     @classmethod
     def read(cls, row: Row) -> Ending:
@@ -60,7 +66,10 @@ class Ending:
             jobs.c.percent,
             jobs.c.created_at,
             jobs.c.started_at,
-        ).join(jobs, jobs.c.id == leases.c.job_id)
+            jobs.c.queue,
+            jobs.c.key,
+            jobs.c.batch_id,
+        ).select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +101,31 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
         accepted.append((ending, outcome))
         answers.append(_status_after(outcome))
     end_jobs(batch, accepted)
-    batch.work = batch.work or any(operation.limited for operation in operations)
+    if any(operation.limited for operation in operations):
+        _free_slots(batch, operations, [ending for ending, _ in accepted])
     return answers
+
+
+def _free_slots(batch: Batch, operations: Sequence[Settle], endings: Sequence[Ending]) -> None:
+    limited = {operation.execution.job for operation in operations if operation.limited}
+    freed = [ending for ending in endings if ending.job in limited]
+    bring_back(batch, Counter((each.queue, each.task, each.owner or tables.NOBODY) for each in freed))
+    batch.work = True
 
 
 def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection = batch.connection
     updates: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    lined: list[dict[str, Any]] = []
     later: list[dict[str, Any]] = []
     for ending, outcome in endings:
         if ending.cancel_requested:
             outcome = Interrupted()
+        status = _status_after(outcome)
+        _count(batch, ending, status)
         row = {
             "job": ending.job,
-            "status": _status_after(outcome).value,
+            "status": status.value,
             "tries": ending.tries,
             "rescues": ending.rescues,
             "percent": ending.percent,
@@ -144,15 +162,15 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 if run_at > batch.now:
                     later.append({"job_id": ending.job, "run_at": run_at})
                 else:
-                    lined.append(_line(ending, batch.now))
+                    batch.line_up(_line(ending, batch.now))
                 _retrying(batch, ending, "failure", error=asdict(error), tries=ending.tries + 1, retry_at=run_at)
             case Rescued():
                 row.update(rescues=ending.rescues + 1, finished_at=None)
-                lined.append(_line(ending, ending.created_at))
+                batch.line_up(_line(ending, ending.created_at))
                 _retrying(batch, ending, "rescue")
             case Released():
                 row["finished_at"] = None
-                lined.append(_line(ending, ending.created_at))
+                batch.line_up(_line(ending, ending.created_at))
                 _retrying(batch, ending, "drain")
             case Interrupted():
                 _emit(batch, ending, events.CANCELLED, encode({"task": ending.task}))
@@ -161,9 +179,10 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection.many(DELETE_LEASE, [{"job": row["job"]} for row in updates])
     connection.many(END_JOB, updates)
     connection.many(INSERT_RESULT, results)
-    connection.many(INSERT_READY, lined)
     connection.many(INSERT_SCHEDULED, later)
-    batch.work = batch.work or bool(lined or later)
+    ended = [ending for (ending, _), row in zip(endings, updates, strict=True) if row["finished_at"] is not None]
+    connection.many(LEAVE_KEY, [key_of(each.task, each.owner, each.key) for each in ended if each.key is not None])
+    batch.work = batch.work or bool(later)
 
 
 def _status_after(outcome: Any) -> Status:
@@ -199,11 +218,26 @@ def _retrying(batch: Batch, ending: Ending, reason: str, **more: Any) -> None:
     )
 
 
-def _line(ending: Ending, since: int) -> dict[str, Any]:
-    return {"task": ending.task, "rank": -ending.priority, "since": since, "job_id": ending.job}
+def _line(ending: Ending, since: int) -> Lined:
+    owner = ending.owner or tables.NOBODY
+    return Lined(ending.job, ending.queue, ending.task, -ending.priority, owner, since, paid=True)
 
 
-READ_ENDINGS = Family(lambda ids: Ending.select().where(leases.c.job_id.in_(ids)))
+def _count(batch: Batch, ending: Ending, status: Status) -> None:
+    batch.count(ending.owner, ending.task, ending.queue, "running", -1)
+    ran, waited = 0, 0
+    if status.finished:
+        ran, waited = batch.now - ending.started_at, ending.started_at - ending.created_at
+    batch.count(ending.owner, ending.task, ending.queue, status.value, 1, ran, waited)
+
+
+def key_of(task: str, owner: str | None, key: str | None) -> dict[str, Any]:
+    return {"task": task, "owner": owner or tables.NOBODY, "key": key}
+
+
+READ_ENDINGS = Family(
+    lambda among: Ending.select().where(among(leases.c.job_id)).order_by(leases.c.job_id).with_for_update()
+)
 DELETE_LEASE = Statement(delete(leases).where(leases.c.job_id == bindparam("job")))
 END_JOB = Statement(
     update(jobs)
@@ -220,3 +254,10 @@ END_JOB = Statement(
     )
 )
 INSERT_RESULT = Statement(insert_all(tables.job_results, "job_id", "body"))
+LEAVE_KEY = Statement(
+    delete(tables.keys).where(
+        tables.keys.c.task == bindparam("task"),
+        tables.keys.c.owner == bindparam("owner"),
+        tables.keys.c.key == bindparam("key"),
+    )
+)

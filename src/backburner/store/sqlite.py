@@ -8,21 +8,24 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Dialect
-from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from ..domain.errors import BackburnerError, ConfigurationError, StoreUnavailable
-from .turn import PAUSE, Turn
+from .connection import Language
+from .turn import Turn
 
 CHECKPOINT_PAGES = 1024  # 4 MB of 4 KiB pages
 
 
 class SQLite:
     """A database file and the folder of locks beside it."""
+
+    concurrent = False
+    widest_batch = 50
 
     def __init__(self, path: str) -> None:
         if path in ("", ":memory:"):
@@ -31,7 +34,16 @@ class SQLite:
             )
         self.path = os.path.realpath(path)
         self.locks = Path(f"{self.path}.locks")
-        self.dialect: Dialect = pysqlite.dialect(paramstyle="qmark")
+        self.shift = 0
+        self.language = Language(pysqlite.dialect(paramstyle="qmark"), arrays=False, insert=insert)
+
+    @property
+    def address(self) -> str:
+        return self.path
+
+    @property
+    def place(self) -> str:
+        return self.path
 
     def prepare(self) -> None:
         """Make the folders. Raises `StoreUnavailable`."""
@@ -84,21 +96,38 @@ class SQLite:
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
 
-    def now(self, connection: Any) -> int:
-        """The database's clock is this machine's: SQLite never leaves it. Microseconds since the epoch."""
-        return time.time_ns() // 1000
+    def close(self, raw: Any) -> None:
+        raw.close()
 
-    def begin(self, connection: Any) -> None:
-        connection.execute("BEGIN IMMEDIATE")
+    def now(self, raw: Any) -> int:
+        """The database's clock is this machine's: SQLite never leaves it."""
+        return time.time_ns() // 1000 + self.shift
+
+    def begin(self, raw: Any) -> int:
+        raw.execute("BEGIN IMMEDIATE")
+        return self.now(raw)
+
+    def commit(self, raw: Any) -> None:
+        raw.execute("COMMIT")
+
+    def roll_back(self, raw: Any) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if raw.in_transaction:  # a full disk ends it by itself
+                raw.execute("ROLLBACK")
+
+    def is_lost(self, raw: Any) -> bool:
+        return False
 
     @contextlib.contextmanager
-    def snapshot(self, connection: Any) -> Iterator[None]:
-        """Several reads of one moment."""
-        connection.execute("BEGIN")
+    def snapshot(self, raw: Any) -> Iterator[None]:
+        raw.execute("BEGIN")
         try:
             yield
         finally:
-            connection.execute("ROLLBACK")
+            self.roll_back(raw)
+
+    def repeatable(self, error: BaseException) -> bool:
+        return False
 
     def watch(self) -> Callable[[], bool]:
         """Whether anybody else wrote since it was last asked (`PRAGMA data_version`)."""
@@ -133,7 +162,10 @@ class SQLite:
 
         return give_back
 
-    def is_dead(self, worker: str) -> bool:
+    def dead_among(self, workers: Sequence[str]) -> tuple[str, ...]:
+        return tuple(worker for worker in workers if self._is_dead(worker))
+
+    def _is_dead(self, worker: str) -> bool:
         """A worker whose lock is free has died, however it died: the kernel gave the lock back."""
         path = self.locks / f"worker-{worker}"
         try:
@@ -167,10 +199,15 @@ class SQLite:
             return error
         return StoreUnavailable(f"{self.path} cannot be used: {text}")
 
+    def has_table(self, raw: Any, table: str) -> bool:
+        found = raw.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+        return found is not None
 
-def pause_for_others(turn: Turn) -> bool:
-    """Let somebody who waits for the turn have it, and say whether anybody did; costs nothing while nobody does."""
-    if not turn.somebody_waits():
-        return False
-    time.sleep(PAUSE)
-    return True
+    def lock_schema(self, raw: Any) -> None:
+        """The write transaction is the lock."""
+
+    def tune(self, raw: Any) -> None:
+        """The tables are as they should be."""
+
+    def dispose(self) -> None:
+        """Nothing is held."""

@@ -1,4 +1,4 @@
-"""The store of SQLite files: one writing thread, some reading ones, and the doorbell of the file."""
+"""The store of a database: one writing thread, some reading ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from ..domain.operations import ListWorkers, Operation, Query
 from ..ports import Hint
+from .database import Database
 from .readers import Readers
 from .schema import bring_up_to_date
-from .sqlite import SQLite
 from .writer import Writer
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class SQLStore:
     """See `backburner.ports.Store`. ``ring`` is told after each commit what it means to others."""
 
-    def __init__(self, database: SQLite, ring: Callable[[Hint], None]) -> None:
+    def __init__(self, database: Database, ring: Callable[[Hint], None]) -> None:
         self.database = database
         bring_up_to_date(database)
         self._readers = Readers(database)
@@ -41,8 +41,9 @@ class SQLStore:
         return self.database.lock_worker(worker)
 
     def dead_workers(self) -> tuple[str, ...]:
-        return tuple(worker.id for worker in self.read_sync(ListWorkers()) if self.database.is_dead(worker.id))
+        return self.database.dead_among([worker.id for worker in self.read_sync(ListWorkers())])
 
     def close(self) -> None:
         self._writer.close()
         self._readers.close()
+        self.database.dispose()

@@ -2,60 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
-from ..domain.job import NewJob
+from ..domain.errors import DuplicateJob
+from ..domain.job import JobRecord, NewJob, fresh
 from ..domain.json import encode
-from ..domain.operations import Submit
+from ..domain.operations import GetJob, Submit, Submitted
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Connection, Family, Statement
+from .lining import Lined
+from .reading import get_job
 
-jobs, ready, scheduled = tables.jobs, tables.ready, tables.scheduled
+jobs, scheduled, keys = tables.jobs, tables.scheduled, tables.keys
 
 
-def submit(batch: Batch, operations: Sequence[Submit]) -> list[int]:
-    """All the submits of a batch at once: four statements, however many jobs."""
-    new = [job for operation in operations for job in operation.jobs]
-    if batch.careful:
-        known = {row[0] for row in batch.connection.among(WHICH_EXIST, [job.id for job in new])} if new else set()
-        new = [job for job in new if job.id not in known]
+def submit(batch: Batch, operations: Sequence[Submit]) -> list[Submitted | Exception]:
+    """All the submits of a batch at once: a handful of statements, however many jobs."""
+    accepted: list[NewJob] = []
+    answers: list[Submitted | Exception] = []
+    submitted = {job.id: job for operation in operations for job in operation.jobs}
+    known = _known(batch, list(submitted)) if batch.careful else set()
+    for operation in operations:
+        try:
+            instead = _take_keys(batch, operation.jobs, known, submitted)
+        except DuplicateJob as error:
+            answers.append(error)
+            continue
+        accepted += [job for job in operation.jobs if job.id not in instead and job.id not in known]
+        answers.append(Submitted(batch.now, instead))
+    enter(batch, accepted)
+    return answers
+
+
+def enter(batch: Batch, new: Sequence[NewJob]) -> None:
+    """Insert and announce jobs whose keys are taken."""
     insert_jobs(batch.connection, new, batch.now, seq=1)
-    for job in new:
-        batch.emit(job.id, 1, job.owner, events.SUBMITTED, _submitted(job.task, job.queue, job.priority))
-    batch.work = batch.work or bool(new)
-    return [batch.now] * len(operations)
+    _stand(batch, [_waiting(job, batch.now) for job in new])
 
 
 def insert_jobs(connection: Connection, new: Sequence[NewJob], now: int, seq: int) -> None:
+    """The rows of jobs alone: what everybody writes to (the line, the counters) is left to `announce`."""
     connection.many(INSERT_JOB, [_job_row(job, now, seq) for job in new])
     connection.many(INSERT_ARGS, [{"job_id": job.id, "body": job.args} for job in new])
-    lined: list[dict[str, Any]] = []
-    later: list[dict[str, Any]] = []
-    for job in new:
-        run_at = job.run_at if job.run_at is not None else now + int(job.delay * 1e6)
-        if run_at > now:
-            later.append({"job_id": job.id, "run_at": run_at})
-        else:
-            lined.append({"task": job.task, "rank": -job.priority, "since": now, "job_id": job.id})
-    connection.many(INSERT_READY, lined)
-    connection.many(INSERT_SCHEDULED, later)
+    timed = [(job, _run_at(job, now)) for job in new if job.run_at is not None or job.delay]
+    connection.many(INSERT_SCHEDULED, [{"job_id": job.id, "run_at": at} for job, at in timed if at > now])
+    late = [{"job_id": job.id, "at": now + int(job.expires * 1e6)} for job in new if job.expires is not None]
+    connection.many(INSERT_DEADLINE, late)
 
 
 def announce(batch: Batch) -> None:
-    """Log the first event of jobs that an application's own transaction inserted: of all, for any may be claimed."""
+    """Let jobs that an application's own transaction inserted enter the line: of all, for any may be claimed."""
     waiting = [row[0] for row in batch.connection.all(FIND_UNANNOUNCED)]
     if not waiting:
         return
-    for job, owner, task, queue, priority in batch.connection.among(READ_UNANNOUNCED, waiting):
-        batch.emit(job, 1, owner, events.SUBMITTED, _submitted(task, queue, priority))
+    rows = batch.connection.among(READ_UNANNOUNCED, waiting)
     batch.connection.many(MARK_ANNOUNCED, [{"job": job} for job in waiting])
     batch.connection.many(DELETE_UNANNOUNCED, [{"job": job} for job in waiting])
+    _stand(batch, [Waiting(*row) for row in rows])
+
+
+class Waiting:
+    """What the line must know of a job that enters it. ``run_at`` None: at once."""
+
+    __slots__ = ("job", "owner", "priority", "queue", "run_at", "task")
+
+    def __init__(self, job: str, owner: str | None, task: str, queue: str, priority: int, run_at: int | None) -> None:
+        self.job, self.owner, self.task, self.queue = job, owner, task, queue
+        self.priority, self.run_at = priority, run_at
+
+    def lined(self, since: int, paid: bool = False) -> Lined:
+        owner = self.owner or tables.NOBODY
+        return Lined(self.job, self.queue, self.task, -self.priority, owner, since, paid)
+
+
+def _stand(batch: Batch, waiting: Iterable[Waiting]) -> None:
+    for job in waiting:
+        if job.run_at is None:
+            batch.line_up(job.lined(batch.now))
+        batch.work = True  # the time of a delayed job may be nearer than what workers wait for
+        batch.count(job.owner, job.task, job.queue, "pending", 1)
+        batch.emit(job.job, 1, job.owner, events.SUBMITTED, _submitted(job.task, job.queue, job.priority))
+
+
+def _known(batch: Batch, ids: Sequence[str]) -> set[str]:
+    """Those that are on disk already: their commit's answer was lost."""
+    return {row[0] for row in batch.connection.among(WHICH_EXIST, ids)}
+
+
+def _take_keys(
+    batch: Batch, new: Sequence[NewJob], known: set[str], submitted: Mapping[str, NewJob]
+) -> dict[str, JobRecord]:
+    """One live job of an owner and task has a key: answers, by id, the jobs that stand for others.
+
+    Raises `DuplicateJob` before anything is written, when the task wants no second one.
+    """
+    instead: dict[str, JobRecord] = {}
+    keyed = sorted((job for job in new if job.key is not None and job.id not in known), key=lambda job: job.key or "")
+    for job in keyed:
+        if job.reject and (holder := _holder(batch, job)) is not None:
+            raise DuplicateJob(
+                f"job {holder} of {job.task} has the key {job.key!r} and has not ended: wait for it, or cancel it",
+                holder,
+            )
+    for job in keyed:
+        name = {"task": job.task, "owner": job.owner or tables.NOBODY, "key": job.key}
+        if batch.connection.run(TAKE_KEY, job_id=job.id, **name) == 0:
+            holder = _holder(batch, job)
+            if holder is None:
+                continue  # it has ended meanwhile
+            record = get_job(batch.connection, GetJob(holder))
+            instead[job.id] = record or fresh(submitted[holder], batch.now)
+    return instead
+
+
+def _holder(batch: Batch, job: NewJob) -> str | None:
+    row = batch.connection.one(READ_KEY, task=job.task, owner=job.owner or tables.NOBODY, key=job.key)
+    return None if row is None else str(row[0])
+
+
+def _waiting(job: NewJob, now: int) -> Waiting:
+    at = _run_at(job, now)
+    return Waiting(job.id, job.owner, job.task, job.queue, job.priority, at if at > now else None)
+
+
+def _run_at(job: NewJob, now: int) -> int:
+    return job.run_at if job.run_at is not None else now + int(job.delay * 1e6)
 
 
 @lru_cache(maxsize=1024)
@@ -82,23 +159,41 @@ def _job_row(job: NewJob, now: int, seq: int) -> dict[str, Any]:
         "updated_at": now,
         "input_tokens": 0,
         "output_tokens": 0,
+        "key": job.key,
+        "batch_id": job.batch,
+        "expires_at": None if job.expires is None else now + int(job.expires * 1e6),
+        "size": job.size,
     }
 
 
 JOB_COLUMNS = (
     "id", "task", "queue", "status", "priority", "owner", "attempt", "tries", "max_tries", "rescues", "seq",
-    "percent", "message", "created_at", "updated_at", "input_tokens", "output_tokens",
+    "percent", "message", "created_at", "updated_at", "input_tokens", "output_tokens", "key", "batch_id",
+    "expires_at", "size",
 )  # fmt: skip
 INSERT_JOB = Statement(insert_all(jobs, *JOB_COLUMNS))
 INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))
-INSERT_READY = Statement(insert_all(ready, "task", "rank", "since", "job_id"))
 INSERT_SCHEDULED = Statement(insert_all(scheduled, "job_id", "run_at"))
-WHICH_EXIST = Family(lambda ids: select(jobs.c.id).where(jobs.c.id.in_(ids)))
-FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id))
+INSERT_DEADLINE = Statement(insert_all(tables.deadlines, "job_id", "at"))
+WHICH_EXIST = Family(lambda among: select(jobs.c.id).where(among(jobs.c.id)))
+TAKE_KEY = Statement(
+    lambda insert: (
+        insert(keys)
+        .values({name: bindparam(name) for name in ("task", "owner", "key", "job_id")})
+        .on_conflict_do_nothing(index_elements=["task", "owner", "key"])
+    )
+)
+READ_KEY = Statement(
+    select(keys.c.job_id).where(
+        keys.c.task == bindparam("task"), keys.c.owner == bindparam("owner"), keys.c.key == bindparam("key")
+    )
+)
+FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id).with_for_update(skip_locked=True))
 READ_UNANNOUNCED = Family(
-    lambda ids: (
-        select(jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority)
-        .where(jobs.c.id.in_(ids))
+    lambda among: (
+        select(jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority, scheduled.c.run_at)
+        .outerjoin(scheduled, scheduled.c.job_id == jobs.c.id)
+        .where(among(jobs.c.id))
         .order_by(jobs.c.id)
     )
 )

@@ -1,5 +1,5 @@
-"""The schema. Which row exists is the state of the line: `ready`, `scheduled` and `leases` stand beside `jobs`.
-The prefix keeps them apart from the tables of the application that shares the database.
+"""The schema. Which row exists is the state of the line: `ready`, `scheduled`, `blocked` and `leases` stand beside
+`jobs`. The prefix keeps them apart from the tables of the application that shares the database.
 
 Times are microseconds since the epoch, UTC. Ids are UUIDs of version 7, so that they sort by age.
 """
@@ -19,15 +19,19 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that this version of the code needs."""
 
 VERSION_TABLE = "backburner_version"
 
 metadata = MetaData()
 
-ID = String(36)
-NAME = String(255)
+# Compared byte by byte everywhere, whatever the language of the database is.
+ID = String(36).with_variant(String(36, collation="C"), "postgresql")
+NAME = String(255).with_variant(String(255, collation="C"), "postgresql")
+SCOPE = String(300).with_variant(String(300, collation="C"), "postgresql")
+NOBODY = ""
+"""Stands for no owner where a column is part of a key."""
 
 jobs = Table(
     "bb_jobs",
@@ -52,7 +56,24 @@ jobs = Table(
     Column("input_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
     Column("error", Text),
+    Column("key", NAME),
+    Column("batch_id", ID),
+    Column("expires_at", BigInteger),
+    Column("size", Float),
     Index("ix_bb_jobs_owner", "owner", "id"),
+    Index(
+        "ix_bb_jobs_live",
+        "owner",
+        "id",
+        sqlite_where=Column("finished_at").is_(None),
+        postgresql_where=Column("finished_at").is_(None),
+    ),
+    Index(
+        "ix_bb_jobs_finished",
+        "finished_at",
+        sqlite_where=Column("finished_at").is_not(None),
+        postgresql_where=Column("finished_at").is_not(None),
+    ),
 )
 
 job_args = Table(
@@ -69,16 +90,151 @@ job_results = Table(
     Column("body", Text, nullable=False),
 )
 
-# The line: a row here and the job may be claimed. `rank` is the priority negated, so that the claim's order is
-# the index's order.
+# The line: a row here and the job may be claimed. Each task of a queue has a line of its own, so that one at its limit
+# is passed over without a look at its jobs. `rank` is the priority negated and `turn` the place among the owners (see
+# `lining`), so that the order of the claim is the order of the index. `since` is when it became ready.
 ready = Table(
     "bb_ready",
     metadata,
+    Column("queue", NAME, primary_key=True),
     Column("task", NAME, primary_key=True),
     Column("rank", Integer, primary_key=True),
-    Column("since", BigInteger, primary_key=True),
+    Column("turn", BigInteger, primary_key=True),
     Column("job_id", ID, primary_key=True),
+    Column("owner", NAME, nullable=False),
+    Column("since", BigInteger, nullable=False),
     Index("ix_bb_ready_job", "job_id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+# Jobs moved aside because their owner is at a limit of the task or the queue, which `scope` names.
+blocked = Table(
+    "bb_blocked",
+    metadata,
+    Column("scope", SCOPE, primary_key=True),
+    Column("owner", NAME, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("turn", BigInteger, primary_key=True),
+    Column("job_id", ID, primary_key=True),
+    Column("queue", NAME, nullable=False),
+    Column("task", NAME, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Index("ix_bb_blocked_job", "job_id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+# The lines that have or had jobs.
+lines = Table(
+    "bb_lines",
+    metadata,
+    Column("queue", NAME, primary_key=True),
+    Column("task", NAME, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Start-time fair queueing (Goyal, Vin and Cheng, 1996), for each queue and rank: where the next job of an owner stands
+# in the order of turns, and the time of the line itself, which is the turn that was claimed last.
+turns = Table(
+    "bb_turns",
+    metadata,
+    Column("queue", NAME, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("owner", NAME, primary_key=True),
+    Column("finish", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+clocks = Table(
+    "bb_clocks",
+    metadata,
+    Column("queue", NAME, primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+paused_queues = Table(
+    "bb_paused_queues",
+    metadata,
+    Column("queue", NAME, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Who counts the running jobs of a task or a queue that has a limit holds its row, so that two do not count at once.
+limits = Table(
+    "bb_limits",
+    metadata,
+    Column("scope", SCOPE, primary_key=True),
+    Column("concurrency", Integer),
+    sqlite_with_rowid=False,
+)
+
+# Starts within the period of a task's rate.
+starts = Table(
+    "bb_starts",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("at", BigInteger, primary_key=True),
+    Column("job_id", ID, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Until when a waiting job must have been started.
+deadlines = Table(
+    "bb_deadlines",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_bb_deadlines_at", "at"),
+    sqlite_with_rowid=False,
+)
+
+# One live job for each owner, task and key.
+keys = Table(
+    "bb_keys",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("owner", NAME, primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("job_id", ID, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How many jobs there are in each state, and the seconds (as microseconds) that those which ended ran and waited.
+counts = Table(
+    "bb_counts",
+    metadata,
+    Column("owner", NAME, primary_key=True),
+    Column("task", NAME, primary_key=True),
+    Column("queue", NAME, primary_key=True),
+    Column("status", String(10), primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+    Column("ran", BigInteger, nullable=False),
+    Column("waited", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Changes of the counts that are still to be added: a row that everybody updates would make them wait for each other.
+count_changes = Table(
+    "bb_count_changes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("owner", NAME, nullable=False),
+    Column("task", NAME, nullable=False),
+    Column("queue", NAME, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("jobs", BigInteger, nullable=False),
+    Column("ran", BigInteger, nullable=False),
+    Column("waited", BigInteger, nullable=False),
+)
+
+# What one process does for all now and then.
+chores = Table(
+    "bb_chores",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -98,9 +254,12 @@ leases = Table(
     Column("job_id", ID, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("worker_id", ID, nullable=False),
+    Column("queue", NAME, nullable=False),
     Column("task", NAME, nullable=False),
+    Column("owner", NAME, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
-    Index("ix_bb_leases_task", "task"),
+    Index("ix_bb_leases_task", "task", "owner"),
+    Index("ix_bb_leases_queue", "queue", "owner"),
     Index("ix_bb_leases_worker", "worker_id"),
     sqlite_with_rowid=False,
 )
@@ -193,7 +352,7 @@ unannounced = Table(
 notifications = Table(
     "bb_notifications",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("owner", NAME, nullable=False),
     Column("job_id", ID),
     Column("kind", String(32), nullable=False),

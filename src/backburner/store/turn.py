@@ -73,6 +73,13 @@ class Turn:
     def give_back(self) -> None:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
 
+    def pause_for_others(self) -> bool:
+        """Let somebody who waits for the turn have it, and say whether anybody did. Called after giving it back."""
+        if not self.somebody_waits():
+            return False
+        time.sleep(PAUSE)
+        return True
+
     def somebody_waits(self) -> bool:
         """Whether another writer stands in line; asked after giving the turn back."""
         try:

@@ -12,25 +12,32 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from ..domain.errors import ConfigurationError, IllegalTransition, JobNotFound, LeaseLost, StoreUnavailable
+from ..domain.errors import (
+    ConfigurationError,
+    DuplicateJob,
+    IllegalTransition,
+    JobNotFound,
+    LeaseLost,
+    StoreUnavailable,
+)
 from ..domain.operations import Operation
 from ..ports import Hint
 from .batch import Batch
 from .connection import Connection, rehearse
+from .database import Database, Turn
 from .handlers import MANY, ONE
 from .running import transact
 from .session import borrowed_session
-from .sqlite import SQLite, pause_for_others
 
 log = logging.getLogger("backburner.store")
 
 T = TypeVar("T")
-WIDEST_BATCH = 50
 NARROW_BATCH = 20
 """While other processes wait for the turn, it is given back sooner."""
 LONGEST_BATCH = 0.003
+REPEATS = 3
 
-REFUSALS = (LeaseLost, JobNotFound, IllegalTransition)
+REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob)
 
 
 class Writer:
@@ -39,18 +46,19 @@ class Writer:
     ``on_commit`` is called on that thread with the hint that a commit owes to everyone else.
     """
 
-    def __init__(self, database: SQLite, on_commit: Callable[[Hint], None]) -> None:
+    def __init__(self, database: Database, on_commit: Callable[[Hint], None]) -> None:
         self._database = database
         self._on_commit = on_commit
         self._urgent: deque[_Waiting] = deque()
         self._waiting: deque[_Waiting] = deque()
         self._bell = threading.Event()
         self._gate = threading.Lock()
-        self._width = WIDEST_BATCH
+        self._width = database.widest_batch
         self._asleep = False
         self._closing = False
         self._connection: Connection | None = None
-        self._turn: Any = None
+        self._turn: Turn | None = None
+        self._lines: set[tuple[str, str]] = set()
         self._thread = threading.Thread(target=self._run, name="backburner-writer", daemon=True)
         self._thread.start()
 
@@ -91,7 +99,7 @@ class Writer:
             self._bell.set()
 
     def _run(self) -> None:
-        rehearse(self._database.dialect)
+        rehearse(self._database.language)
         while True:
             waiting = self._take()
             if waiting:
@@ -104,32 +112,34 @@ class Writer:
                 self._bell.wait()
             self._asleep = False
             self._bell.clear()
-        if self._connection is not None:
-            self._connection.raw.close()
+        self._drop_connection()
+        if self._turn is not None:
             self._turn.close()
 
     def _take(self) -> list[_Waiting]:
+        """What goes into one transaction. Where rows are locked, claims keep apart from what else locks limits."""
         taken: list[_Waiting] = []
         for queue in (self._urgent, self._waiting):
             while queue and len(taken) < self._width:
-                if queue[0].operation.alone:
-                    if not taken:
-                        taken.append(queue.popleft())
+                operation = queue[0].operation
+                if taken and (operation.alone or (operation.apart and self._database.concurrent)):
                     return taken
                 taken.append(queue.popleft())
+                if operation.alone or (operation.apart and self._database.concurrent):
+                    return taken
         return taken
 
     def _commit(self, taken: list[_Waiting]) -> None:
         """One transaction; if it fails, each operation again in one of its own, so that a bad one harms no other."""
         try:
-            answers, hint, rest = self._transaction(taken, careful=False)
+            answers, hint, rest = self._repeat(taken, careful=False)
         except BaseException as error:
             if taken[0].operation.alone or isinstance(error, StoreUnavailable):
                 _answer([(each, None, error) for each in taken])
                 return
             for each in taken:
                 try:
-                    answers, hint, _ = self._transaction([each], careful=True)
+                    answers, hint, _ = self._repeat([each], careful=True)
                 except BaseException as its_own:
                     _answer([(each, None, its_own)])
                 else:
@@ -140,38 +150,60 @@ class Writer:
             self._waiting.extendleft(reversed(rest))
         _answer(answers)
         self._tell(hint)
-        self._width = NARROW_BATCH if pause_for_others(self._turn) else WIDEST_BATCH
+        paused = self._turn is not None and self._turn.pause_for_others()
+        self._width = NARROW_BATCH if paused else self._database.widest_batch
+
+    def _repeat(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
+        """The transaction, again where the database chose it as the victim of a deadlock."""
+        for number in range(REPEATS + 1):
+            try:
+                return self._transaction(taken, careful)
+            except Exception as error:
+                if not self._database.repeatable(error):
+                    raise
+                if number == REPEATS:
+                    raise self._database.translate(error) from error
+                log.info("a transaction is tried again: %s", error)
+        raise AssertionError("the last turn of the loop answers or raises")
 
     def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
-        connection = self._open()
-        self._turn.take()
+        turn, connection = self._open()
+        turn.take()
         try:
-            self._database.begin(connection.raw)
-            batch = Batch(connection, self._database.now(connection.raw), careful)
+            batch = Batch(connection, self._database.begin(connection.raw), careful, self._lines)
             answers, rest = self._apply(batch, taken)
             batch.flush()
-            connection.raw.execute("COMMIT")
+            self._database.commit(connection.raw)
+            self._lines |= batch.new_lines
         except BaseException as error:
-            with contextlib.suppress(Exception):
-                if connection.raw.in_transaction:
-                    connection.raw.execute("ROLLBACK")
+            self._database.roll_back(connection.raw)
+            if self._database.is_lost(connection.raw):
+                self._drop_connection()
             if isinstance(error, OSError):  # an application's own, from the function of a transaction
+                raise
+            if self._database.repeatable(error):
                 raise
             raise self._database.translate(error) from error
         finally:
-            self._turn.give_back()
+            turn.give_back()
         return answers, batch.hint, rest
 
-    def _open(self) -> Connection:
+    def _open(self) -> tuple[Turn, Connection]:
+        if self._turn is None:
+            self._turn = self._database.turn()
         if self._connection is None:
-            turn = self._database.turn()
             try:
                 raw = self._database.open_writer()
             except BaseException as error:
-                turn.close()
                 raise self._database.translate(error) from error
-            self._turn, self._connection = turn, Connection(raw, self._database.dialect)
-        return self._connection
+            self._connection = Connection(raw, self._database.language)
+        return self._turn, self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            self._database.close(connection.raw)
 
     def _apply(self, batch: Batch, taken: Sequence[_Waiting]) -> tuple[list[Answered], list[_Waiting]]:
         """Runs of the same operation are applied at once. After 3 ms the rest waits for the next transaction."""

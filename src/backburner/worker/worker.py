@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,11 @@ from ..domain.operations import (
     Claim,
     Execution,
     Failed,
+    Limit,
     Notify,
     Operation,
     Outcome,
+    Reclaim,
     RegisterWorker,
     Released,
     Retire,
@@ -62,19 +63,23 @@ class Worker:
         tasks: Mapping[str, TaskSpec],
         prepare: Callable[[Claimed], Handler],
         limits: Limits,
+        queues: Mapping[str, Limit],
     ) -> None:
         self._store = store
         self._signal = signal
         self._tasks = tasks
         self._prepare = prepare
         self._limits = limits
-        self._concurrency = {name: task.concurrency for name, task in tasks.items()}
+        self._queues = dict(queues)
+        self._task_limits = {name: task.limit for name, task in tasks.items()}
         self._wake = asyncio.Event()
         self._running: dict[str, Running] = {}
         self._executing: set[asyncio.Task[None]] = set()
         self._heartbeat = Heartbeat(store, limits.lease, limits.rescue_cap, self._identity)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signing_on = False
+        self._unsure = False
+        """Whether a claim was made whose answer was lost."""
         self._stopping = False
         self._hurry = False
 
@@ -138,9 +143,13 @@ class Worker:
             if free > 0 and not self._signing_on:
                 worker = self._id
                 try:
-                    claims = await self._store.write(Claim(worker, self._concurrency, free))
+                    if self._unsure:
+                        await self._store.write(Reclaim(worker, tuple(self._running)))
+                        self._unsure = False
+                    claims = await self._store.write(Claim(worker, self._task_limits, free, self._queues))
                 except StoreUnavailable as error:
                     log.warning("cannot take jobs: %s", error)
+                    self._unsure = True
                     patience = STORE_BACK_OFF
                 except LeaseLost:
                     self._lose_everything()
@@ -152,10 +161,10 @@ class Worker:
                         continue  # claimed by what this worker was before: they will be rescued from it
                     for job in claims.jobs:
                         self._start(job)
-                    if len(claims.jobs) == free:
+                    if len(claims.jobs) == free or claims.more:
                         continue
-                    if claims.next_due is not None:
-                        patience = min(patience, max(claims.next_due / 1e6 - time.time(), 0.001))
+                    if claims.wait is not None:
+                        patience = min(patience, max(claims.wait, 0.001))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await self._wake.wait()
@@ -213,7 +222,7 @@ class Worker:
         self._wake.set()
 
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
-        limited = self._concurrency.get(job.task) is not None
+        limited = bool(self._task_limits.get(job.task)) or bool(self._queues.get(job.queue))
         await self._write(job, Settle(Execution(job.id, job.attempt), outcome, limited))
 
     async def _write(self, job: Claimed, operation: Operation[Any]) -> None:

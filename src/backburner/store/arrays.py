@@ -1,0 +1,80 @@
+"""Statements over many rows where the database takes arrays: one round trip, however many rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Float,
+    Insert,
+    Integer,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.sql import visitors
+from sqlalchemy.types import NullType, TypeEngine
+
+
+def any_of(left: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """``left`` is one of the values in the array parameter ``name``."""
+    condition: ColumnElement[bool] = left == func.any(bindparam(name, type_=ARRAY(_plain(left.type))))
+    return condition
+
+
+def from_arrays(clause: Any) -> Any:
+    """The statement with each of its parameters an array; it is executed once for each place in the arrays.
+
+    A parameter whose type cannot be told from the clause must have one of its own.
+    """
+    types = {bind.key: target.type for target, bind in _values(clause).items()}
+    if isinstance(clause, Insert):
+        return _insert(clause, types)
+    for element in visitors.iterate(clause):
+        if isinstance(element, BindParameter) and element.required:
+            types.setdefault(element.key, element.type)
+    source = _rows(types)
+
+    def replace(element: Any, **_: Any) -> Any:
+        return source.c[element.key] if isinstance(element, BindParameter) and element.required else None
+
+    return visitors.replacement_traverse(clause, {}, replace)
+
+
+def _values(clause: Any) -> dict[Any, BindParameter[Any]]:
+    """Column → parameter, where a column is set to a parameter as it is."""
+    found: dict[Any, BindParameter[Any]] = {}
+    for target, value in (getattr(clause, "_values", None) or {}).items():
+        if isinstance(value, BindParameter) and value.required:
+            found[clause.table.c[target] if isinstance(target, str) else target] = value
+    return found
+
+
+def _insert(clause: Insert, types: dict[str, TypeEngine[Any]]) -> Any:
+    source = _rows(types)
+    values = _values(clause)
+    chosen = select(*(source.c[bind.key] for bind in values.values()))
+    return Insert(clause.table).from_select([each.name for each in values], chosen, include_defaults=False)
+
+
+def _rows(types: dict[str, TypeEngine[Any]]) -> Any:
+    plain = {name: _plain(kind) for name, kind in types.items()}
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in plain.items()]
+    columns = [column(name, kind) for name, kind in plain.items()]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(kind, NullType):
+        raise TypeError("a parameter of a bulk statement needs a type")
+    for plain in (BigInteger, Integer, Float, Boolean):
+        if isinstance(kind, plain):
+            return plain()
+    return Text()

@@ -1,0 +1,109 @@
+"""What a store needs from a database: how it is opened, who may write when, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from .connection import Language
+
+
+class Turn(Protocol):
+    """One writer's place in the line, where only one may write at a time. Not to be shared between threads."""
+
+    def take(self) -> None:
+        """Wait for the turn. Raises `StoreUnavailable` after 5 s."""
+        ...
+
+    def give_back(self) -> None: ...
+
+    def pause_for_others(self) -> bool:
+        """Let somebody who waits have it, and say whether anybody did; costs nothing while nobody does."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Database(Protocol):
+    language: Language
+    concurrent: bool
+    """Whether several may write at once, so that rows have to be locked."""
+    widest_batch: int
+    """Operations in a transaction, unless somebody waits for the turn."""
+    shift: int
+    """Microseconds that the clock is ahead of the database's own: tests move time by it."""
+
+    @property
+    def address(self) -> str:
+        """What it is opened by."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: no password in it."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what must be there before it can be opened."""
+        ...
+
+    def turn(self) -> Turn: ...
+
+    def open_writer(self) -> Any:
+        """A driver's connection that is in no transaction; every commit is on disk when it returns."""
+        ...
+
+    def open_reader(self) -> Any: ...
+
+    def close(self, raw: Any) -> None: ...
+
+    def begin(self, raw: Any) -> int:
+        """Begin a write transaction; answers the time on the database's clock, microseconds since the epoch."""
+        ...
+
+    def commit(self, raw: Any) -> None: ...
+
+    def roll_back(self, raw: Any) -> None:
+        """Never raises: a connection on which it fails `is_lost`."""
+        ...
+
+    def is_lost(self, raw: Any) -> bool: ...
+
+    def snapshot(self, raw: Any) -> AbstractContextManager[None]:
+        """Several reads of one moment."""
+        ...
+
+    def now(self, raw: Any) -> int:
+        """The time, outside a write transaction."""
+        ...
+
+    def repeatable(self, error: BaseException) -> bool:
+        """Whether the same transaction may succeed when it is tried again at once: a deadlock."""
+        ...
+
+    def translate(self, error: BaseException) -> BaseException:
+        """The driver's error in backburner's words, or itself where it is a mistake of ours."""
+        ...
+
+    def lock_worker(self, worker: str) -> Callable[[], None]:
+        """Take the lock that dies with this process; call the answer to give it back."""
+        ...
+
+    def dead_among(self, workers: Sequence[str]) -> tuple[str, ...]:
+        """Those whose lock is free."""
+        ...
+
+    def has_table(self, raw: Any, table: str) -> bool: ...
+
+    def lock_schema(self, raw: Any) -> None:
+        """Until the end of the transaction nobody else migrates."""
+        ...
+
+    def tune(self, raw: Any) -> None:
+        """What a fresh schema wants beyond its tables."""
+        ...
+
+    def dispose(self) -> None:
+        """Close what it holds for itself."""
+        ...

@@ -1,0 +1,192 @@
+"""Fair turns among owners, queues and their limits, keys, counters."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+ID = sa.String(36).with_variant(sa.String(36, collation="C"), "postgresql")
+NAME = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
+SCOPE = sa.String(300).with_variant(sa.String(300, collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    _extend_jobs()
+    _renew_ready()
+    _renew_leases()
+    _create_line()
+    _create_counts()
+
+
+def _extend_jobs() -> None:
+    op.add_column("bb_jobs", sa.Column("key", NAME))
+    op.add_column("bb_jobs", sa.Column("batch_id", ID))
+    op.add_column("bb_jobs", sa.Column("expires_at", sa.BigInteger()))
+    op.add_column("bb_jobs", sa.Column("size", sa.Float()))
+    for name, columns, condition in (
+        ("ix_bb_jobs_live", ["owner", "id"], "finished_at IS NULL"),
+        ("ix_bb_jobs_finished", ["finished_at"], "finished_at IS NOT NULL"),
+    ):
+        op.create_index(name, "bb_jobs", columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))
+
+
+def _renew_ready() -> None:
+    op.drop_index("ix_bb_ready_job", "bb_ready")
+    op.create_table(
+        "bb_ready_next",
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("rank", sa.Integer(), primary_key=True),
+        sa.Column("turn", sa.BigInteger(), primary_key=True),
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("owner", NAME, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO bb_ready_next (queue, task, rank, turn, job_id, owner, since) "
+        "SELECT j.queue, r.task, r.rank, 0, r.job_id, COALESCE(j.owner, ''), r.since "
+        "FROM bb_ready r JOIN bb_jobs j ON j.id = r.job_id"
+    )
+    op.drop_table("bb_ready")
+    op.rename_table("bb_ready_next", "bb_ready")
+    op.create_index("ix_bb_ready_job", "bb_ready", ["job_id"], unique=True)
+
+
+def _renew_leases() -> None:
+    op.drop_index("ix_bb_leases_task", "bb_leases")
+    op.drop_index("ix_bb_leases_worker", "bb_leases")
+    op.create_table(
+        "bb_leases_next",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("worker_id", ID, nullable=False),
+        sa.Column("queue", NAME, nullable=False),
+        sa.Column("task", NAME, nullable=False),
+        sa.Column("owner", NAME, nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO bb_leases_next (job_id, attempt, worker_id, queue, task, owner, cancel_requested) "
+        "SELECT l.job_id, l.attempt, l.worker_id, j.queue, l.task, COALESCE(j.owner, ''), l.cancel_requested "
+        "FROM bb_leases l JOIN bb_jobs j ON j.id = l.job_id"
+    )
+    op.drop_table("bb_leases")
+    op.rename_table("bb_leases_next", "bb_leases")
+    op.create_index("ix_bb_leases_queue", "bb_leases", ["queue", "owner"])
+    op.create_index("ix_bb_leases_task", "bb_leases", ["task", "owner"])
+    op.create_index("ix_bb_leases_worker", "bb_leases", ["worker_id"])
+
+
+def _create_line() -> None:
+    op.create_table(
+        "bb_lines",
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("task", NAME, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_blocked",
+        sa.Column("scope", SCOPE, primary_key=True),
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("rank", sa.Integer(), primary_key=True),
+        sa.Column("turn", sa.BigInteger(), primary_key=True),
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("queue", NAME, nullable=False),
+        sa.Column("task", NAME, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_bb_blocked_job", "bb_blocked", ["job_id"], unique=True)
+    op.create_table(
+        "bb_turns",
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("rank", sa.Integer(), primary_key=True),
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("finish", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_clocks",
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("rank", sa.Integer(), primary_key=True),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_paused_queues",
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_limits",
+        sa.Column("scope", SCOPE, primary_key=True),
+        sa.Column("concurrency", sa.Integer()),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_starts",
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("at", sa.BigInteger(), primary_key=True),
+        sa.Column("job_id", ID, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_deadlines",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_bb_deadlines_at", "bb_deadlines", ["at"])
+    op.create_table(
+        "bb_keys",
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("key", NAME, primary_key=True),
+        sa.Column("job_id", ID, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_chores",
+        sa.Column("name", NAME, primary_key=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.execute("INSERT INTO bb_lines (queue, task) SELECT DISTINCT queue, task FROM bb_ready")
+
+
+def _create_counts() -> None:
+    op.create_table(
+        "bb_counts",
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("queue", NAME, primary_key=True),
+        sa.Column("status", sa.String(10), primary_key=True),
+        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.Column("ran", sa.BigInteger(), nullable=False),
+        sa.Column("waited", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_count_changes",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("owner", NAME, nullable=False),
+        sa.Column("task", NAME, nullable=False),
+        sa.Column("queue", NAME, nullable=False),
+        sa.Column("status", sa.String(10), nullable=False),
+        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.Column("ran", sa.BigInteger(), nullable=False),
+        sa.Column("waited", sa.BigInteger(), nullable=False),
+    )
+    op.execute(
+        "INSERT INTO bb_counts (owner, queue, task, status, jobs, ran, waited) "
+        "SELECT COALESCE(owner, ''), queue, task, status, COUNT(*), "
+        "COALESCE(SUM(CASE WHEN finished_at IS NOT NULL THEN finished_at - started_at END), 0), "
+        "COALESCE(SUM(CASE WHEN finished_at IS NOT NULL THEN started_at - created_at END), 0) "
+        "FROM bb_jobs GROUP BY COALESCE(owner, ''), queue, task, status"
+    )

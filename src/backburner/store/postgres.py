@@ -1,0 +1,259 @@
+"""What is PostgreSQL's own: connections, the clock, locks that die with their session, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable
+from .connection import Language
+
+OLDEST = 130000
+CONNECTING: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""What an address may override."""
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+HELD_LOCKS = (
+    "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+    "WHERE locktype = 'advisory' AND objsubid = 1 AND d.datname = current_database() AND granted"
+)
+BUSY_TABLES = (
+    "bb_ready",
+    "bb_scheduled",
+    "bb_blocked",
+    "bb_leases",
+    "bb_count_changes",
+    "bb_turns",
+    "bb_clocks",
+    "bb_streams",
+)
+
+
+class Postgres:
+    """A database of a PostgreSQL server (13 or newer)."""
+
+    concurrent = True
+    widest_batch = 500
+
+    def __init__(self, url: str) -> None:
+        self.address = url
+        self.shift = 0
+        self.language = Language(
+            PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
+            arrays=True,
+            insert=insert,
+            engine_options={"use_native_hstore": False},
+        )
+        self._locks = SessionLocks(lambda: self._open("locks"))
+
+    @property
+    def place(self) -> str:
+        parts = urlsplit(self.address)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def prepare(self) -> None:
+        """Raises `ConfigurationError` for a server that is too old."""
+        raw = self._open("schema")
+        try:
+            version = raw.info.server_version
+        finally:
+            raw.close()
+        if version < OLDEST:
+            raise ConfigurationError(f"{self.place} runs PostgreSQL {version // 10000}: backburner needs 13 or newer")
+
+    def turn(self) -> Free:
+        return Free()
+
+    def open_writer(self) -> Any:
+        return self._open("writer")
+
+    def open_reader(self) -> Any:
+        raw = self._open("reader")
+        raw.execute("SET default_transaction_read_only = on")
+        return raw
+
+    def close(self, raw: Any) -> None:
+        with contextlib.suppress(psycopg.Error):
+            raw.close()
+
+    def _open(self, purpose: str) -> Any:
+        try:
+            given = conninfo_to_dict(self.address)
+            raw: Any = psycopg.connect(
+                **{**CONNECTING, "application_name": f"backburner {purpose}", **given}, autocommit=True
+            )
+            raw.execute("SET jit = off")
+        except (psycopg.Error, UnicodeError) as error:
+            raise self.translate(error) from error
+        raw.prepared_max = 1000
+        raw.prepare_threshold = 2
+        # The size of a number must not make another prepared statement of it.
+        raw.adapters.register_dumper(int, Int8Dumper)
+        return raw
+
+    def begin(self, raw: Any) -> int:
+        cursor = raw.execute(f"BEGIN; {CLOCK}")
+        cursor.nextset()
+        return int(cursor.fetchone()[0]) + self.shift
+
+    def now(self, raw: Any) -> int:
+        return int(raw.execute(CLOCK).fetchone()[0]) + self.shift
+
+    def commit(self, raw: Any) -> None:
+        raw.execute("COMMIT")
+
+    def roll_back(self, raw: Any) -> None:
+        with contextlib.suppress(psycopg.Error):
+            if raw.info.transaction_status is not TransactionStatus.IDLE:
+                raw.execute("ROLLBACK")
+
+    def is_lost(self, raw: Any) -> bool:
+        return bool(raw.closed or raw.broken)
+
+    @contextlib.contextmanager
+    def snapshot(self, raw: Any) -> Iterator[None]:
+        raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            self.roll_back(raw)
+
+    def repeatable(self, error: BaseException) -> bool:
+        return isinstance(error, errors.DeadlockDetected | errors.SerializationFailure | errors.UniqueViolation)
+
+    def translate(self, error: BaseException) -> BaseException:
+        if isinstance(error, BackburnerError) or not isinstance(error, psycopg.Error):
+            return error
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+            return SchemaOutdated(f"{self.place} is not migrated ({text}): run `backburner migrate`")
+        if isinstance(error, errors.DiskFull):
+            return StoreUnavailable(f"the disk of {self.place} is full: make room there")
+        if isinstance(error, errors.ReadOnlySqlTransaction):
+            return StoreUnavailable(f"{self.place} is read-only: connect to the primary server")
+        if isinstance(error, errors.InsufficientPrivilege):
+            return StoreUnavailable(f"{self.place} does not let this user do that ({text}): grant it the right")
+        if isinstance(error, psycopg.ProgrammingError) and "connection string" in text:
+            return ConfigurationError(f"{self.place} is no address of a PostgreSQL database: {text}")
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return StoreUnavailable(f"{self.place} cannot be used: {text}")
+        return error
+
+    def lock_worker(self, worker: str) -> Callable[[], None]:
+        return self._locks.take(worker)
+
+    def dead_among(self, workers: Sequence[str]) -> tuple[str, ...]:
+        return self._locks.free_among(workers)
+
+    def has_table(self, raw: Any, table: str) -> bool:
+        return raw.execute("SELECT to_regclass(%s)", (table,)).fetchone()[0] is not None
+
+    def lock_schema(self, raw: Any) -> None:
+        raw.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("backburner schema"),))
+
+    def tune(self, raw: Any) -> None:
+        """Tables whose rows come and go are vacuumed by their number, not their share; updates stay on their page."""
+        for table in BUSY_TABLES:
+            raw.execute(
+                f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, "
+                "autovacuum_vacuum_cost_delay = 0)"
+            )
+        raw.execute("ALTER TABLE bb_jobs SET (fillfactor = 70)")
+
+    def dispose(self) -> None:
+        self._locks.close()
+
+
+class Free:
+    """Everybody may write at once: the turn is always ours."""
+
+    def take(self) -> None:
+        """Nobody waits."""
+
+    def give_back(self) -> None:
+        """Nobody waits."""
+
+    def pause_for_others(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class SessionLocks:
+    """Advisory locks on a session of their own: the server gives them back when this process dies.
+
+    A session that broke is opened again, and its locks are taken again, when somebody next asks who is dead.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._mutex = threading.Lock()
+        self._raw: Any = None
+        self._held: set[str] = set()
+
+    def take(self, worker: str) -> Callable[[], None]:
+        with self._mutex:
+            try:
+                self._session().execute("SELECT pg_advisory_lock(%s)", (lock_number(worker),))
+            except psycopg.Error as error:
+                raise StoreUnavailable(f"the database cannot be used: {error}") from None
+            self._held.add(worker)
+
+        def give_back() -> None:
+            with self._mutex:
+                if worker in self._held:
+                    self._held.discard(worker)
+                    with contextlib.suppress(psycopg.Error, BackburnerError):
+                        self._session().execute("SELECT pg_advisory_unlock(%s)", (lock_number(worker),))
+
+        return give_back
+
+    def free_among(self, workers: Sequence[str]) -> tuple[str, ...]:
+        with self._mutex:
+            try:
+                held = {row[0] for row in self._session().execute(HELD_LOCKS).fetchall()}
+            except psycopg.Error as error:
+                raise StoreUnavailable(f"the database cannot be used: {error}") from None
+        return tuple(worker for worker in workers if lock_number(worker) not in held)
+
+    def _session(self) -> Any:
+        if self._raw is None or self._raw.closed or self._raw.broken:
+            self._raw = self._connect()
+            for worker in self._held:
+                self._raw.execute("SELECT pg_try_advisory_lock(%s)", (lock_number(worker),))
+        return self._raw
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._raw is not None:
+                with contextlib.suppress(psycopg.Error):
+                    self._raw.close()
+                self._raw = None
+            self._held.clear()
+
+
+def lock_number(worker: str) -> int:
+    """63 bits of the worker's id, so that the number is the same with and without a sign."""
+    try:
+        number = uuid.UUID(worker).int
+    except ValueError:
+        number = int.from_bytes(hashlib.sha256(worker.encode()).digest()[:8], "big")
+    return number & 0x7FFF_FFFF_FFFF_FFFF
