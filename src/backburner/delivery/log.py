@@ -34,6 +34,8 @@ class Log(ABC):
     """A sequence of numbered events without an end. Its cursors are opaque to clients."""
 
     prefix: ClassVar[str]
+    largest: ClassVar[int]
+    """What the column of its numbers can hold: some databases do not even compare it with more."""
     __slots__ = ()
 
     @abstractmethod
@@ -58,7 +60,8 @@ class Log(ABC):
     def place(self, cursor: str) -> int | None:
         """The number that a cursor stands for, None where it is no cursor of this kind of log."""
         found = re.fullmatch(rf"{self.prefix}([0-9]{{1,18}})", cursor, re.ASCII)
-        return int(found[1]) if found else None
+        number = int(found[1]) if found else None
+        return number if number is not None and number <= self.largest else None
 
     def entry(self, event: Event) -> Entry:
         number = self.number(event)
@@ -71,6 +74,7 @@ class JobLog(Log):
 
     job: str
     prefix: ClassVar[str] = "j-"
+    largest: ClassVar[int] = 2**31 - 1
 
     def read(self, store: Store, after: int, limit: int = PAGE) -> asyncio.Future[tuple[Event, ...]]:
         return store.read(JobEvents(self.job, after, limit))
@@ -91,6 +95,7 @@ class OwnerLog(Log):
 
     owner: str
     prefix: ClassVar[str] = "o-"
+    largest: ClassVar[int] = 2**63 - 1
 
     def read(self, store: Store, after: int, limit: int = PAGE) -> asyncio.Future[tuple[Event, ...]]:
         return store.read(OwnerEvents(self.owner, after, limit))
