@@ -121,7 +121,7 @@ READ_PENDING = Family(
 )
 LEAVE_LINE = [
     Statement(delete(table).where(table.c.job_id == bindparam("job")))
-    for table in (tables.scheduled, tables.blocked, tables.ready, tables.deadlines)
+    for table in (tables.parked, tables.scheduled, tables.blocked, tables.ready, tables.deadlines)
 ]
 """In this order: a job may be on its way from one to the next."""
 FAIL = Statement(

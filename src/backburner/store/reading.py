@@ -197,11 +197,11 @@ def _scopes(record: JobRecord) -> set[str]:
 
 
 def _job(row: Row) -> JobRecord:
-    (*plain, error, key, batch, expires_at, size, run_at, cancel_requested, blocked, args) = row
+    (*plain, error, key, batch, expires_at, size, run_at, cancel_requested, blocked, parked, args) = row
     status = Status(plain[3])
     waiting_for = None
     if status is Status.PENDING:
-        waiting_for = "time" if run_at is not None else "limit" if blocked is not None else "turn"
+        waiting_for = parked or ("time" if run_at is not None else "limit" if blocked is not None else "turn")
     fields: list[Any] = [*plain[:3], status, waiting_for, *plain[4:], bool(cancel_requested)]
     fields += [JobError(**decode(error)) if error else None, run_at, key, batch, expires_at, size]
     fields += [decode(args) if args is not None else None]
@@ -213,7 +213,7 @@ PLAIN = (
     jobs.c.tries, jobs.c.max_tries, jobs.c.rescues, jobs.c.seq, jobs.c.percent, jobs.c.message, jobs.c.created_at,
     jobs.c.updated_at, jobs.c.started_at, jobs.c.finished_at, jobs.c.input_tokens, jobs.c.output_tokens,
     jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, scheduled.c.run_at,
-    leases.c.cancel_requested, tables.blocked.c.job_id,
+    leases.c.cancel_requested, tables.blocked.c.job_id, tables.parked.c.waiting_for,
 )  # fmt: skip
 
 
@@ -222,6 +222,7 @@ def _select_jobs(*more: Any) -> Select[Any]:
         jobs.outerjoin(scheduled, scheduled.c.job_id == jobs.c.id)
         .outerjoin(leases, leases.c.job_id == jobs.c.id)
         .outerjoin(tables.blocked, tables.blocked.c.job_id == jobs.c.id)
+        .outerjoin(tables.parked, tables.parked.c.job_id == jobs.c.id)
     )
 
 

@@ -14,7 +14,7 @@ from ..domain.errors import LeaseLost
 from ..domain.job import JobError, Status
 from ..domain.json import encode
 from ..domain.notifications import Notice, default_notice
-from ..domain.operations import Completed, Failed, Interrupted, Released, Settle
+from ..domain.operations import Completed, Failed, Interrupted, Parked, Released, Settle
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
@@ -118,6 +118,7 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     updates: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     later: list[dict[str, Any]] = []
+    parked: list[dict[str, Any]] = []
     for ending, outcome in endings:
         if ending.cancel_requested:
             outcome = Interrupted()
@@ -172,6 +173,12 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 row["finished_at"] = None
                 batch.line_up(_line(ending, ending.created_at))
                 _retrying(batch, ending, "drain")
+            case Parked(waiting_for, seconds):
+                row["finished_at"] = None
+                parked.append({"job_id": ending.job, "waiting_for": waiting_for})
+                if seconds is not None:
+                    later.append({"job_id": ending.job, "run_at": batch.now + int(seconds * 1e6)})
+                _retrying(batch, ending, waiting_for)
             case Interrupted():
                 _emit(batch, ending, events.CANCELLED, encode({"task": ending.task}))
         row["seq_"] = ending.seq
@@ -180,9 +187,19 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection.many(END_JOB, updates)
     connection.many(INSERT_RESULT, results)
     connection.many(INSERT_SCHEDULED, later)
+    connection.many(INSERT_PARKED, parked)
     ended = [ending for (ending, _), row in zip(endings, updates, strict=True) if row["finished_at"] is not None]
     connection.many(LEAVE_KEY, [key_of(each.task, each.owner, each.key) for each in ended if each.key is not None])
     batch.work = batch.work or bool(later)
+
+
+def wake(batch: Batch, job: str, owner: str | None, task: str, queue: str, priority: int) -> bool:
+    """Let a parked job go on; False when it is not parked (any more)."""
+    if batch.connection.run(LEAVE_PARKED, job=job) == 0:
+        return False
+    batch.connection.run(LEAVE_SCHEDULED, job=job)
+    batch.line_up(Lined(job, queue, task, -priority, owner or tables.NOBODY, batch.now, paid=True))
+    return True
 
 
 def _status_after(outcome: Any) -> Status:
@@ -254,6 +271,9 @@ END_JOB = Statement(
     )
 )
 INSERT_RESULT = Statement(insert_all(tables.job_results, "job_id", "body"))
+LEAVE_PARKED = Statement(delete(tables.parked).where(tables.parked.c.job_id == bindparam("job")))
+LEAVE_SCHEDULED = Statement(delete(tables.scheduled).where(tables.scheduled.c.job_id == bindparam("job")))
+INSERT_PARKED = Statement(insert_all(tables.parked, "job_id", "waiting_for"))
 LEAVE_KEY = Statement(
     delete(tables.keys).where(
         tables.keys.c.task == bindparam("task"),

@@ -180,6 +180,15 @@ starts = Table(
     sqlite_with_rowid=False,
 )
 
+# Jobs that wait without a slot for a person, a child or a budget; some have a time in `scheduled` as well.
+parked = Table(
+    "bb_parked",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("waiting_for", String(10), nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Until when a waiting job must have been started.
 deadlines = Table(
     "bb_deadlines",

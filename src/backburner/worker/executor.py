@@ -11,6 +11,7 @@ from ..domain.errors import BackburnerError, JobTimeout, LeaseLost
 from ..domain.job import Claimed, JobError
 from ..domain.json import well_formed
 from ..domain.operations import Completed, Failed, Interrupted, Outcome, Released
+from ..domain.parking import Park
 from ..ports import Handler, TaskSpec
 
 log = logging.getLogger("backburner.worker")
@@ -45,6 +46,8 @@ async def execute(running: Running) -> Outcome | None:
         result = await running.handler()
     except asyncio.CancelledError:
         return stopped_outcome(running)
+    except Park as park:
+        return park.outcome if running.stopped is None else stopped_outcome(running)
     except LeaseLost:
         log.info("job %s (%s): attempt %d lost its lease", job.id, job.task, job.attempt)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..job import Claimed, JobError, KeptStep, Status
 from ..notifications import Notice
@@ -165,7 +165,18 @@ class Released:
     """Back into the line without costing a try: the worker is shutting down."""
 
 
-Outcome = Completed | Failed | Interrupted | Released
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Back to pending without a slot and without costing a try, until what it waits for has come.
+
+    ``seconds`` from now it goes on anyway; None: only when somebody wakes it.
+    """
+
+    waiting_for: Literal["answer", "child", "budget"]
+    seconds: float | None = None
+
+
+Outcome = Completed | Failed | Interrupted | Released | Parked
 
 
 @dataclass(frozen=True, slots=True)

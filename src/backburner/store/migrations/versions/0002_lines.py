@@ -137,6 +137,12 @@ def _create_line() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "bb_parked",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("waiting_for", sa.String(10), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "bb_deadlines",
         sa.Column("job_id", ID, primary_key=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
