@@ -538,15 +538,11 @@ def _no_json(kind: str, args: dict[str, Any], reason: str | None) -> Notice:
     return Notice("Title", data={"x": object()})
 
 
-def _no_text(kind: str, args: dict[str, Any], reason: str | None) -> Notice:
-    return Notice("caf\udce9", "\udc80")
-
-
 def _no_notice(kind: str, args: dict[str, Any], reason: str | None) -> Any:
     return "a plain string"
 
 
-@pytest.mark.parametrize("words", [_raises, _no_json, _no_text, _no_notice])
+@pytest.mark.parametrize("words", [_raises, _no_json, _no_notice])
 def test_bad_words_cost_only_the_words(
     bb: Backburner, worker: Start, words: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -564,6 +560,16 @@ def test_bad_words_cost_only_the_words(
     assert told.using(owner="ann").submit_sync(False).wait_sync(PATIENCE).status is Status.FAILED
     titles = [each.title for each in bb.store.read_sync(ListNotifications("ann"))]
     assert titles.count("told is done") == titles.count("told has failed") == 1
+
+
+def test_words_that_are_no_text_are_told_as_far_as_they_are(bb: Backburner, worker: Start) -> None:
+    @bb.task(words=lambda kind, args, reason: Notice("caf\udce9", "\udc80"))
+    async def told(run: Run) -> None: ...
+
+    worker()
+    told.using(owner="ann").submit_sync().result_sync(PATIENCE)
+    (notice,) = bb.store.read_sync(ListNotifications("ann"))
+    assert (notice.title, notice.message) == ("caf\ufffd", "\ufffd")
 
 
 @pytest.mark.usefixtures("short_patience")
