@@ -40,7 +40,7 @@ def test_a_replayed_submit_of_several_adds_only_what_is_not_there(store: Store) 
 
 
 def test_the_jobs_of_one_submit_are_stored_all_or_none(store: Store) -> None:
-    good, bad = new_job(), new_job(owner="\udc80")
+    good, bad = new_job(), new_job(id="\udc80")
     with pytest.raises(UnicodeEncodeError):
         store.write_sync(Submit((good, bad)))
     assert store.read_sync(ListJobs()) == ()
@@ -50,7 +50,7 @@ async def test_one_bad_operation_harms_no_other_that_is_committed_with_it(store:
     existing = new_job()
     await store.write(Submit((existing,)))
     jobs = [new_job(owner="ann") for _ in range(30)]
-    bad = new_job(owner="\udc80")
+    bad = new_job(id="\udc80")
     operations = [Submit((job,)) for job in [*jobs[:10], bad, *jobs[10:20], existing, *jobs[20:]]]
     answers = await asyncio.gather(*[store.write(each) for each in operations], return_exceptions=True)
     failed = [answer for answer in answers if isinstance(answer, BaseException)]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backburner.domain.errors import InvalidArguments
 from backburner.domain.events import RESET, TEXT, Event, apply_text
 from backburner.domain.job import FINISHED, MOVES, NewJob, Status, can_move, fresh
 
@@ -55,3 +57,18 @@ def test_a_fresh_record_says_what_it_waits_for() -> None:
 
 def _event(kind: str, **data: object) -> Event:
     return Event("1", 1, None, kind, 0, data)
+
+
+@pytest.mark.parametrize("field", ["task", "queue", "owner", "key"])
+@pytest.mark.parametrize("text", ["a\0", "\ud800", "x" * 256])
+def test_a_job_that_some_database_could_not_hold_is_refused_for_all(field: str, text: str) -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        NewJob("id", **{"task": "t", "args": "{}", field: text})
+    assert list(caught.value.fields) == [field]
+
+
+def test_arguments_with_nul_are_refused_by_name() -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        NewJob("id", "t", '{"other": 1, "text": "a\\u0000"}')
+    assert list(caught.value.fields) == ["text"]
+    NewJob("id", "t", '{"text": "\\\\u0000"}')

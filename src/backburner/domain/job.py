@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .json import refuse_nul, storable
+
 
 class Status(StrEnum):
     """``pending → running → completed | failed | cancelled``, and back to pending (see `MOVES`)."""
@@ -71,6 +73,14 @@ class NewJob:
     expires: float | None = None
     size: float | None = None
     batch: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidArguments` for what some database could not hold, so that all refuse the same."""
+        for field_name in ("task", "queue", "owner", "key"):
+            text = getattr(self, field_name)
+            if text is not None:
+                storable(text, field_name)
+        refuse_nul(self.args)
 
 
 @dataclass(frozen=True, slots=True)
