@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
 from .application import Application, Report
+from .command import CommandResult
 from .domain.backoff import Backoff
 from .domain.errors import (
     BackburnerError,
+    CommandFailed,
+    CommandTimeout,
     ConfigurationError,
     DuplicateStep,
     Fail,
@@ -20,6 +23,7 @@ from .domain.errors import (
     ModelAnswerInvalid,
     ModelRefused,
     ModelUnavailable,
+    ProcessDied,
     ResultTimeout,
     Retry,
     SchemaOutdated,
@@ -29,8 +33,9 @@ from .domain.errors import (
 )
 from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
-from .run import Run, SyncRun
+from .run import Run
 from .settings import Settings
+from .sync_run import SyncRun
 from .task import Job, Task
 
 if TYPE_CHECKING:
@@ -42,6 +47,9 @@ __all__ = [
     "Backburner",
     "BackburnerError",
     "Backoff",
+    "CommandFailed",
+    "CommandResult",
+    "CommandTimeout",
     "ConfigurationError",
     "DuplicateStep",
     "Fail",
@@ -61,6 +69,7 @@ __all__ = [
     "Notice",
     "Pages",
     "ProblemRoute",
+    "ProcessDied",
     "Report",
     "ResultTimeout",
     "Retry",

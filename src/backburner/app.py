@@ -16,8 +16,9 @@ from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import fresh, unseen
 from .domain.operations import Limit
 from .ports import Signal, Store
-from .run import Run, SyncRun
+from .run import Run
 from .settings import Settings, load_settings
+from .sync_run import SyncRun
 from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_limit
 from .watcher import Watcher
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from .domain.errors import Fail, InvalidArguments, TooLarge
 from .domain.json import decode, encode
-from .run import Run, SyncRun
-from .threads import in_thread
+from .run import Run
+from .sync_run import SyncRun
+from .threads import to_its_end
 
 if TYPE_CHECKING:
     from .task import Task
@@ -34,11 +34,11 @@ class AsyncHandler:
         """The event loop cancels the coroutine."""
 
     @property
-    def outlives_loop(self) -> bool:
-        return False
+    def threads(self) -> tuple[str, ...]:
+        return self._run.threads.names
 
     async def ended(self) -> None:
-        """Nothing outlives the coroutine."""
+        await self._run.threads.ended()
 
 
 class ThreadHandler:
@@ -49,18 +49,13 @@ class ThreadHandler:
         self._run = run
         self._args = args
         self._sync: SyncRun | None = None
-        self._thread: asyncio.Future[Any] | None = None
 
     async def __call__(self) -> str:
         self._run.begin()
         arguments = revive(self._task, self._args)
-        self._sync = SyncRun(self._run, asyncio.get_running_loop())
-        self._thread = in_thread(lambda: self._task.function(self._sync, **arguments))
-        try:
-            result = await asyncio.shield(self._thread)
-        except asyncio.CancelledError:
-            self.interrupt()
-            raise
+        self._sync = SyncRun(self._run)
+        thread = self._run.threads.start(lambda: self._task.function(self._sync, **arguments))
+        result = await to_its_end(thread, when_cancelled=self.interrupt)
         await self._run.finish()
         return encode_result(result)
 
@@ -69,13 +64,11 @@ class ThreadHandler:
             self._sync.interrupt()
 
     @property
-    def outlives_loop(self) -> bool:
-        return self._thread is not None and not self._thread.done()
+    def threads(self) -> tuple[str, ...]:
+        return self._run.threads.names
 
     async def ended(self) -> None:
-        if self._thread is not None:
-            await asyncio.wait([self._thread])
-            self._thread.exception()
+        await self._run.threads.ended()
 
 
 def encode_result(result: Any) -> str:

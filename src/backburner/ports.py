@@ -106,8 +106,8 @@ class Handler(Protocol):
         ...
 
     @property
-    def outlives_loop(self) -> bool:
-        """Whether some of it, a thread, goes on when the event loop ends."""
+    def threads(self) -> tuple[str, ...]:
+        """The names of its threads that still run, and go on when the event loop ends."""
         ...
 
     async def ended(self) -> None:

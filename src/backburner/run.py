@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from .channel import Channel
-from .domain.errors import ConfigurationError, JobCancelled, StoreUnavailable
+from .command import Argument, CommandResult, run_command
+from .domain.errors import StoreUnavailable
 from .domain.job import Claimed, KeptStep
 from .domain.json import decode, encode, fingerprint, storable, well_formed
 from .domain.operations import Execution, KeepStep, Operation, SetProgress, Transact, Usage
+from .gathering import gather
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
-from .scope import Scope
-from .threads import in_thread
+from .scope import Branch, Scope
+from .threads import Calls, Threads, to_its_end
+from .transacting import InSession, refuse_inside
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -32,7 +33,7 @@ STORE_BACK_OFF = 0.5
 
 current_run: contextvars.ContextVar[Run | None] = contextvars.ContextVar("backburner_run", default=None)
 _scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("backburner_scope")
-_in_transaction: contextvars.ContextVar[bool] = contextvars.ContextVar("backburner_in_transaction", default=False)
+_branch: contextvars.ContextVar[Branch | None] = contextvars.ContextVar("backburner_branch", default=None)
 
 
 class Run:
@@ -65,11 +66,12 @@ class Run:
         self._retold: dict[str, int] = {}
         self._written: dict[str, int] = dict(self._standing)
         self._channels: dict[str, Channel] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._calls: Calls | None = None
+        self._threads = Threads(f"backburner {job.task} {job.id}")
 
-    def begin(self) -> None:
-        """The engine calls this on the event loop that the function belongs to, in its context."""
-        self._loop = asyncio.get_running_loop()
+    def begin(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """The engine calls this in the function's context, on its event loop where none is given."""
+        self._calls = Calls(loop or asyncio.get_running_loop())
         current_run.set(self)
 
     async def progress(self, percent: float, message: str = "") -> None:
@@ -123,7 +125,7 @@ class Run:
         """
 
         async def make() -> tuple[Any, None]:
-            return await _call(function, args, kwargs), None
+            return await self._call(name, function, args, kwargs), None
 
         value = await self._keep(name, [args, kwargs], make)
         adapter = adapter_of(resolve_hints(function).get("return", Any))
@@ -135,8 +137,8 @@ class Run:
 
     def keep_sync(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
         """The same for the threads of a run."""
-        assert self._loop is not None
-        return SyncRun(self, self._loop)._wait(self._keep(name, request, make))
+        refuse_inside()
+        return self.calls.wait(self._keep(name, request, make))
 
     async def transaction(
         self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -147,21 +149,57 @@ class Run:
         never called again. It runs inside the store's write transaction: keep it short.
         """
         scope = _scope.get(self._top)
-        path, occurrence = scope.enter(name)
+        path, occurrence = scope.enter(name, _branch.get())
         try:
             key = fingerprint([args, kwargs])
             kept = self._kept.get((path, occurrence))
             if kept is not None and kept.key == key:
                 value = kept.value
             else:
-                await self._flush(list(self._channels))
-                work = _in_session(function, args, kwargs)
+                await self._flush(tuple(self._channels))
+                work = InSession(function, args, kwargs)
                 value = await self._write(Transact(self._execution, path, occurrence, key, work))
         finally:
             scope.leave(name)
         adapter = adapter_of(resolve_hints(function).get("return", Any))
         plain = decode(value)
         return cast(R, adapter.validate_python(plain) if adapter is not None else plain)
+
+    async def command(
+        self,
+        arguments: Sequence[Argument],
+        *,
+        timeout: float | None = None,
+        input: str | bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Argument | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        """Run a program to its end. ``run.step("name", run.command, […])`` keeps what came of it.
+
+        It gets a session and process group of its own. When it takes longer than ``timeout`` seconds, or the job is
+        cancelled, the whole group is ended: SIGTERM, and SIGKILL two seconds later. What it leaves behind in its group
+        when it ends by itself is killed too. ``input`` is what it reads from its standard input, ``env`` replaces the
+        worker's environment, ``cwd`` is the folder to start in. Its outputs are read as UTF-8, 16 MiB of each at most.
+
+        Raises `CommandFailed` when ``check`` is on and it fails, `CommandTimeout`, and `ConfigurationError` where there
+        is no such program.
+        """
+        return await run_command(arguments, timeout=timeout, input=input, env=env, cwd=cwd, check=check)
+
+    async def gather(self, *calls: Awaitable[R], limit: int | None = None) -> list[R]:
+        """Steps, model calls, transactions side by side: ``run.gather(*[run.step(f"part {n}", f, n) for n in …])``.
+
+        At most ``limit`` are under way at once. The results come in the order of the calls. The steps of different
+        calls need different names (`DuplicateStep`). The first failure cancels the other calls and is raised; what was
+        finished by then is kept.
+        """
+        scope, names, outer = _scope.get(self._top), dict[str, Branch](), _branch.get()
+
+        def enter() -> None:
+            _branch.set(Branch(scope, names, outer))
+
+        return await gather(calls, limit, enter)
 
     @property
     def llm(self) -> Llm:
@@ -170,13 +208,24 @@ class Run:
             self._llm = self._make_llm(self)
         return self._llm
 
+    @property
+    def calls(self) -> Calls:
+        """What the threads of this run wait for on its event loop. For the engine."""
+        assert self._calls is not None
+        return self._calls
+
+    @property
+    def threads(self) -> Threads:
+        """For the engine."""
+        return self._threads
+
     async def finish(self) -> None:
         """Everything that was said is on disk. The engine calls this before it settles the job."""
-        await self._flush(list(self._channels))
+        await self._flush(tuple(self._channels))
 
     async def _keep(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
         scope = _scope.get(self._top)
-        path, occurrence = scope.enter(name)
+        path, occurrence = scope.enter(name, _branch.get())
         try:
             key = fingerprint(request)
             kept = self._kept.get((path, occurrence))
@@ -191,16 +240,26 @@ class Run:
             finally:
                 _scope.reset(token)
             text = encode(value, f"the result of step {name!r}")
-            channels = sorted(inner.channels)
-            await self._flush(channels)
             step = KeptStep(path, occurrence, key, text)
-            await self._write(KeepStep(self._execution, step, tuple(channels), usage, again=kept is not None))
+            channels = tuple(sorted(inner.channels))
+            keep = KeepStep(self._execution, step, channels, usage, again=kept is not None)
+            await to_its_end(self._put_down(keep))  # a cancellation must not lose what was paid for
             scope.channels |= inner.channels
             return decode(text)
         finally:
             scope.leave(name)
 
-    async def _flush(self, channels: list[str]) -> None:
+    async def _call(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(*args, **kwargs)
+        result = await self._threads.call(lambda: function(*args, **kwargs), name)
+        return await result if inspect.isawaitable(result) else result
+
+    async def _put_down(self, keep: KeepStep) -> None:
+        await self._flush(keep.channels)
+        await self._write(keep)
+
+    async def _flush(self, channels: Iterable[str]) -> None:
         for channel in channels:
             if channel in self._channels:  # a kept step's may have had nothing to add
                 await self._channels[channel].settle()
@@ -212,82 +271,3 @@ class Run:
                 return await self._store.write(operation)
             except StoreUnavailable:
                 await asyncio.sleep(STORE_BACK_OFF)
-
-
-class SyncRun:
-    """The same for a function that runs in a thread. Its methods raise `JobCancelled` once the job is cancelled."""
-
-    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
-        self._run = run
-        self._loop = loop
-        self._interrupted = threading.Event()
-        self.job_id, self.task, self.owner = run.job_id, run.task, run.owner
-        self.attempt, self.tries = run.attempt, run.tries
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody wants this execution to end; ask it in long loops."""
-        return self._interrupted.is_set()
-
-    def progress(self, percent: float, message: str = "") -> None:
-        self._wait(self._run.progress(percent, message))
-
-    def text(self, delta: str, *, channel: str = "main") -> None:
-        self._wait(self._run.text(delta, channel=channel))
-
-    def step(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._wait(self._run.step(name, function, *args, **kwargs))
-
-    def transaction(
-        self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return self._wait(self._run.transaction(name, function, *args, **kwargs))
-
-    def interrupt(self) -> None:
-        self._interrupted.set()
-
-    def _wait(self, awaitable: Coroutine[Any, Any, R]) -> R:
-        if _in_transaction.get():
-            awaitable.close()
-            raise ConfigurationError(
-                "a transaction's function used the run, which may wait for that very transaction: use its session "
-                "(bb.submit_in to submit), and the run before or after it"
-            )
-        if self._interrupted.is_set():
-            awaitable.close()
-            raise JobCancelled("the job was cancelled")
-        context = contextvars.copy_context()
-        done: Future[R] = Future()
-
-        def begin() -> None:
-            task = self._loop.create_task(awaitable, context=context)
-            task.add_done_callback(lambda finished: _hand_over(finished, done))
-
-        self._loop.call_soon_threadsafe(begin)
-        return done.result()
-
-
-def _hand_over(task: asyncio.Task[R], done: Future[R]) -> None:
-    if task.cancelled():
-        done.set_exception(JobCancelled("the job was cancelled"))
-    elif (error := task.exception()) is not None:
-        done.set_exception(error)
-    else:
-        done.set_result(task.result())
-
-
-def _in_session(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Any], str]:
-    context = contextvars.copy_context()
-    context.run(_in_transaction.set, True)
-
-    def work(session: Any) -> str:
-        return encode(context.run(function, session, *args, **kwargs), "a transaction's result")
-
-    return work
-
-
-async def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    result = await in_thread(lambda: function(*args, **kwargs))
-    return await result if inspect.isawaitable(result) else result

@@ -6,14 +6,46 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from .domain.errors import JobCancelled
 
 R = TypeVar("R")
 
+CANCELLED = "the job was cancelled"
 
-def in_thread(function: Callable[[], R]) -> asyncio.Future[R]:
+
+class Threads:
+    """Those that one execution has started: a thread cannot be stopped, only told, and waited for."""
+
+    def __init__(self, purpose: str) -> None:
+        self._purpose = purpose
+        self._alive: dict[asyncio.Future[Any], str] = {}
+
+    def start(self, function: Callable[[], R], detail: str = "") -> asyncio.Future[R]:
+        name = f"{self._purpose} {detail}".rstrip()
+        future = in_thread(function, name)
+        self._alive[future] = name
+        future.add_done_callback(lambda future: self._alive.pop(future, None))
+        return future
+
+    async def call(self, function: Callable[[], R], detail: str = "") -> R:
+        """Whoever waits may be cancelled; the thread goes on and is still counted."""
+        return await asyncio.shield(self.start(function, detail))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of those that still run."""
+        return tuple(self._alive.values())
+
+    async def ended(self) -> None:
+        while self._alive:
+            await asyncio.wait(list(self._alive))
+
+
+def in_thread(function: Callable[[], R], name: str) -> asyncio.Future[R]:
     """Call it in a thread of its own, which nobody waits for at the end of the process.
 
     A pool's threads could all be taken by steps that wait for the steps inside them.
@@ -33,8 +65,77 @@ def in_thread(function: Callable[[], R]) -> asyncio.Future[R]:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             loop.call_soon_threadsafe(_copy, done, future)
 
-    threading.Thread(target=work, name="backburner-job", daemon=True).start()
+    threading.Thread(target=work, name=name, daemon=True).start()
     return future
+
+
+async def to_its_end(awaitable: Awaitable[R], when_cancelled: Callable[[], None] | None = None) -> R:
+    """Await it although this task may be cancelled meanwhile; the cancellation is raised behind it."""
+    future = asyncio.ensure_future(awaitable)
+    cancelled = False
+    while True:
+        try:
+            result = await asyncio.shield(future)
+            break
+        except asyncio.CancelledError:
+            if future.done():
+                raise
+            cancelled = True
+            if when_cancelled is not None:
+                when_cancelled()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
+
+
+class Calls:
+    """What one thread, or several, wait for on an event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def wait(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run it on the loop, in the context of the calling thread. Raises `JobCancelled` when it is cancelled."""
+        context = contextvars.copy_context()
+        done: Future[R] = Future()
+
+        def begin() -> None:
+            if self._cancelled:
+                coroutine.close()
+                done.set_exception(JobCancelled(CANCELLED))
+                return
+            task = self._loop.create_task(coroutine, context=context)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda finished: _hand_over(finished, done))
+
+        self._loop.call_soon_threadsafe(begin)
+        return done.result()
+
+    def cancel(self) -> None:
+        """What is waited for, and whatever will be. From any thread."""
+        self._cancelled = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+
+def _hand_over(task: asyncio.Task[R], done: Future[R]) -> None:
+    if task.cancelled():
+        done.set_exception(JobCancelled(CANCELLED))
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
 
 
 def _copy(done: Future[R], future: asyncio.Future[R]) -> None:

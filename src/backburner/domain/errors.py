@@ -178,6 +178,42 @@ class Fail(BackburnerError):
             self.type = type
 
 
+class CommandFailed(BackburnerError):
+    """A program that ``run.command`` started failed, or wrote more than can be kept.
+
+    ``returncode`` is its exit code, or minus the number of the signal that ended it; ``stderr`` what it complained of.
+    """
+
+    type = "command_failed"
+    title = "A program failed"
+
+    def __init__(self, message: str, returncode: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class CommandTimeout(CommandFailed, TimeoutError):
+    """A program took longer than the ``timeout`` of ``run.command`` and was killed."""
+
+    type = "command_timeout"
+    title = "A program took too long"
+
+
+class ProcessDied(BackburnerError):
+    """The child process that a job ran in (``bb.task(process=True)``) ended before the job did.
+
+    ``returncode`` is its exit code, or minus the number of the signal that ended it.
+    """
+
+    type = "process_died"
+    title = "The job's process died"
+
+    def __init__(self, message: str, returncode: int | None = None) -> None:
+        super().__init__(message)
+        self.returncode = returncode
+
+
 class ModelRefused(Fail):
     """The model endpoint refused the call for good (401, 403, 404, 400, 422): trying again cannot help."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ..domain.errors import BackburnerError, JobTimeout, LeaseLost
 from ..domain.job import Claimed, JobError
 from ..domain.json import well_formed
-from ..domain.operations import Completed, Failed, Interrupted, Outcome, Released
+from ..domain.operations import Completed, Execution, Failed, Interrupted, Outcome, Released
 from ..domain.parking import Park
 from ..ports import Handler, TaskSpec
 
@@ -37,6 +37,10 @@ class Running:
     stopped: Stopped | None = None
     interruptible: bool = False
     settled: bool = False
+    execution: Execution = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.execution = Execution(self.job.id, self.job.attempt)
 
 
 async def execute(running: Running) -> Outcome | None:

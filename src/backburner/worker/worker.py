@@ -73,7 +73,7 @@ class Worker:
         self._queues = dict(queues)
         self._task_limits = {name: task.limit for name, task in tasks.items()}
         self._wake = asyncio.Event()
-        self._running: dict[str, Running] = {}
+        self._running: dict[Execution, Running] = {}
         self._executing: set[asyncio.Task[None]] = set()
         self._heartbeat = Heartbeat(store, limits.lease, limits.rescue_cap, self._identity)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -171,7 +171,7 @@ class Worker:
 
     def _start(self, job: Claimed) -> None:
         running = Running(job, self._tasks[job.task], self._prepare(job))
-        self._running[job.id] = running
+        self._running[running.execution] = running
         running.task = self._spawn(self._execute(running))
 
     async def _execute(self, running: Running) -> None:
@@ -199,7 +199,7 @@ class Worker:
         try:
             notice = running.spec.notice("started", job.owner, job.args, None)
             if notice is not None:
-                await self._write(job, Notify(Execution(job.id, job.attempt), "started", notice))
+                await self._write(job, Notify(running.execution, "started", notice))
             if running.stopped is not None:
                 return stopped_outcome(running)
             running.interruptible = True
@@ -217,8 +217,7 @@ class Worker:
 
     def _leave(self, running: Running) -> None:
         """Its slot is free."""
-        if self._running.get(running.job.id) is running:
-            del self._running[running.job.id]
+        self._running.pop(running.execution, None)
         self._wake.set()
 
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
@@ -251,7 +250,7 @@ class Worker:
             log.warning("cannot look for cancelled jobs: %s", error)
             return
         for job in wanted:
-            running = self._running.get(job)
+            running = next((each for each in self._running.values() if each.job.id == job and not each.settled), None)
             if running is None:  # claimed, and not started yet
                 asyncio.get_running_loop().call_later(0.05, self._look_for_cancels)
             else:
@@ -270,9 +269,16 @@ class Worker:
 
         A drained one is not given back while it still runs: it would run twice.
         """
-        if running.settled or self._running.get(running.job.id) is not running or running.stopped is Stopped.DRAINED:
+        if running.execution not in self._running or running.stopped is Stopped.DRAINED:
             return
-        log.warning("job %s (%s) ignores its cancellation and is abandoned", running.job.id, running.job.task)
+        log.warning(
+            "job %s (%s) ignores its cancellation and is abandoned; it keeps its slot until its %s",
+            running.job.id,
+            running.job.task,
+            f"thread ends: {', '.join(running.handler.threads)}" if running.handler.threads else "coroutine ends",
+        )
+        if running.settled:
+            return
         running.settled = True
         self._spawn(self._settle_abandoned(running))
 
@@ -335,9 +341,13 @@ class Worker:
 
         A job that still runs in a thread stays with this process: its lock says that the process lives.
         """
-        threads = sum(running.handler.outlives_loop for running in self._running.values())
+        threads = [name for running in self._running.values() for name in running.handler.threads]
         if threads:
-            log.warning("%d job(s) still run in threads and go on elsewhere once this process has ended", threads)
+            log.warning(
+                "%d thread(s) still run; their jobs go on elsewhere once this process has ended: %s",
+                len(threads),
+                ", ".join(threads),
+            )
             return
         with contextlib.suppress(StoreUnavailable):
             await self._store.write(Retire(self._id))
