@@ -16,6 +16,7 @@ from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import fresh, unseen
 from .domain.operations import Limit
 from .ports import Signal, Store
+from .processes.address import refuse_unless_importable
 from .run import Run
 from .settings import Settings, load_settings
 from .sync_run import SyncRun
@@ -98,6 +99,7 @@ class Backburner:
         public: bool = False,
         on_duplicate: Literal["return", "reject"] = "return",
         expires: float | None = None,
+        process: bool = False,
         backoff: Backoff | None = None,
         notify: Iterable[str] = ("completed", "failed"),
         words: Words | None = None,
@@ -121,8 +123,9 @@ class Backburner:
         first. ``concurrency``: how many of its jobs may run at once, on all workers together, ``owner_concurrency`` how
         many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
         whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
-        seconds after which a job that was not started fails. ``public``: it may be submitted over HTTP. ``notify``:
-        which of started, progress, completed, failed put a notification into the owner's inbox, and
+        seconds after which a job that was not started fails. ``public``: it may be submitted over HTTP. ``process``: an
+        ordinary function runs in a child process, which timeout and cancel kill; for work that keeps the processor
+        busy. ``notify``: which of started, progress, completed, failed put a notification into the owner's inbox, and
         ``words(kind, args, reason)`` what it says. The name is the function's unless given.
         """
         limit = known_limit(concurrency, owner_concurrency, rate)
@@ -141,9 +144,12 @@ class Backburner:
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
         name = name or str(getattr(function, "__name__", type(function).__name__))
+        is_async = inspect.iscoroutinefunction(function)
+        if options.process:
+            refuse_unless_importable(name, function, is_async)
         if name in self.tasks and self.tasks[name].function is not function:
             raise ConfigurationError(f"two tasks are called {name!r}: give one of them another name")
-        task: Task[Any, Any] = Task(self, name, function, inspect.iscoroutinefunction(function), options)
+        task: Task[Any, Any] = Task(self, name, function, is_async, options)
         self.tasks[name] = task
         return task
 
@@ -271,12 +277,14 @@ class Backburner:
         ``stopper`` is handed a function that stops the worker, from any thread; called a second time it hurries.
         """
         parts = self._open()
-        worker = parts.make_worker(self.tasks, self.queues, self.settings, self._make_llm)
+        children = parts.make_children(self.settings, lambda: self._model)
+        worker = parts.make_worker(self.tasks, self.queues, self.settings, self._make_llm, children)
         if stopper is not None:
             stopper(worker.stop)
         try:
             await worker.run()
         finally:
+            await children.aclose()
             await parts.model_clients.aclose()
 
     def handle(self, job: str) -> Job[Any]:

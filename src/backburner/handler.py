@@ -12,6 +12,8 @@ from .sync_run import SyncRun
 from .threads import to_its_end
 
 if TYPE_CHECKING:
+    from .domain.job import Claimed
+    from .processes.children import Children
     from .task import Task
 
 
@@ -69,6 +71,31 @@ class ThreadHandler:
 
     async def ended(self) -> None:
         await self._run.threads.ended()
+
+
+class ProcessHandler:
+    """An ordinary function, in a child process."""
+
+    def __init__(self, task: Task[Any, Any], run: Run, job: Claimed, children: Children) -> None:
+        self._task = task
+        self._run = run
+        self._job = job
+        self._children = children
+
+    async def __call__(self) -> str:
+        self._run.begin()
+        revive(self._task, self._job.args)
+        return await self._children.perform(self._task, self._job)
+
+    def interrupt(self) -> None:
+        """The event loop cancels the coroutine, which ends the process."""
+
+    @property
+    def threads(self) -> tuple[str, ...]:
+        return ()
+
+    async def ended(self) -> None:
+        """The process does not outlive the coroutine."""
 
 
 def encode_result(result: Any) -> str:

@@ -62,6 +62,7 @@ class TaskOptions:
     on_duplicate: Literal["return", "reject"] = "return"
     expires: float | None = None
     public: bool = False
+    process: bool = False
     backoff: Backoff = field(default_factory=Backoff)
     notify: frozenset[str] = frozenset({"completed", "failed"})
     words: Words | None = None

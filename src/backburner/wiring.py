@@ -11,8 +11,9 @@ from .delivery.hubs import Hubs
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
 from .domain.operations import Limit
-from .handler import AsyncHandler, ThreadHandler
+from .handler import AsyncHandler, ProcessHandler, ThreadHandler
 from .ports import Handler, Signal
+from .processes.children import Children
 from .run import Run
 from .settings import Settings
 from .signals.local import Doorbell
@@ -72,18 +73,24 @@ class Parts:
             raise ConfigurationError("an application's own transactions need an SQLite file in this version")
         return self.database
 
+    def make_children(self, settings: Settings, model: Callable[[], ModelSettings | None]) -> Children:
+        return Children(self.store, settings, model)
+
     def make_worker(
         self,
         tasks: Mapping[str, Task[Any, Any]],
         queues: Mapping[str, Limit],
         settings: Settings,
         make_llm: Callable[[Run], Llm],
+        children: Children,
     ) -> Worker:
         def prepare(job: Claimed) -> Handler:
             task = tasks[job.task]
             run = Run(job, task, self.store, make_llm)
             if task.is_async:
                 return AsyncHandler(task, run, job.args)
+            if task.options.process:
+                return ProcessHandler(task, run, job, children)
             return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
