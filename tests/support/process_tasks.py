@@ -113,12 +113,11 @@ def die(run: SyncRun, how: str) -> None:
 
 @bb.task(process=True, retries=0)
 def hang(run: SyncRun, folder: str, stubborn: bool = False) -> None:
-    """Says its pid, and that of a process it has started; `stubborn` ones ignore SIGTERM."""
+    """Says its pid, and that of a process it has started; ``stubborn`` ones ignore SIGTERM."""
     try:
         if stubborn:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-        grandchild = subprocess.Popen([sys.executable, "-c", code if stubborn else "import time; time.sleep(600)"])
+        grandchild = subprocess.Popen(["sleep", "600"])
         Path(folder, "grandchild").write_text(f"{grandchild.pid}\n")
         say_pid(f"{folder}/child")
         while True:
@@ -127,7 +126,7 @@ def hang(run: SyncRun, folder: str, stubborn: bool = False) -> None:
         Path(folder, "cleaned").write_text(str(run.cancelled))
 
 
-@bb.task(process=True, timeout=1.0, retries=0)
+@bb.task(process=True, timeout=2.0, retries=0)
 def too_long(run: SyncRun, folder: str, stubborn: bool) -> None:
     hang.function(run, folder, stubborn)
 

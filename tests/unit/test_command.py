@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -30,17 +32,13 @@ SOON = Backoff(first=0.001, longest=0.001)
 PATIENCE = 20.0
 
 FAMILY = """
-import os, signal, subprocess, sys, time
-if sys.argv[2] == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if sys.argv[1] != "leaf":
-    subprocess.Popen([sys.executable, __file__, "leaf", *sys.argv[2:]])
-file = sys.argv[3 if sys.argv[1] == "root" else 4]
-with open(file + ".new", "w") as ready:
-    ready.write(f"{os.getpid()}\\n")
-os.rename(file + ".new", file)
-time.sleep(600)
+[ $1 = stubborn ] && trap '' TERM
+sleep 600 &
+echo $! > $2/leaf.new && mv $2/leaf.new $2/leaf
+echo $$ > $2/root.new && mv $2/root.new $2/root
+wait
 """
+"""Both are there when ``root`` is."""
 
 
 @pytest.fixture(autouse=True)
@@ -118,26 +116,19 @@ async def test_a_program_that_says_too_much_is_killed(monkeypatch: pytest.Monkey
         await call(*python(code))
 
 
-@pytest.fixture
-def family(tmp_path: Path) -> tuple[list[str], Path, Path]:
-    """A program that starts another one, and the files in which each tells its pid."""
-    script = tmp_path / "family.py"
-    script.write_text(FAMILY)
-    root, leaf = tmp_path / "root", tmp_path / "leaf"
-    return [sys.executable, str(script), "root", "{}", str(root), str(leaf)], root, leaf
+def family(kind: str, folder: Path) -> list[str]:
+    """A program that starts another one and tells both pids; stubborn ones ignore SIGTERM."""
+    return ["sh", "-c", FAMILY, "family", kind, str(folder)]
 
 
-def of_kind(arguments: list[str], kind: str) -> list[str]:
-    return [each.format(kind) for each in arguments]
+def pids_of_family(folder: Path) -> list[int]:
+    return [pid_in(folder / name) for name in ("root", "leaf")]
 
 
 @pytest.mark.parametrize("kind", ["mild", "stubborn"])
-async def test_a_cancelled_call_ends_the_program_and_what_it_started(
-    family: tuple[list[str], Path, Path], kind: str
-) -> None:
-    arguments, *files = family
-    running = asyncio.create_task(call(*of_kind(arguments, kind)))
-    pids = [await asyncio.to_thread(pid_in, file) for file in files]
+async def test_a_cancelled_call_ends_the_program_and_what_it_started(tmp_path: Path, kind: str) -> None:
+    running = asyncio.create_task(call(*family(kind, tmp_path)))
+    pids = await asyncio.to_thread(pids_of_family, tmp_path)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -146,36 +137,27 @@ async def test_a_cancelled_call_ends_the_program_and_what_it_started(
 
 
 @pytest.mark.parametrize("kind", ["mild", "stubborn"])
-async def test_a_timeout_ends_the_program_and_what_it_started(family: tuple[list[str], Path, Path], kind: str) -> None:
-    arguments, *files = family
-    waiting = asyncio.create_task(asyncio.to_thread(lambda: [pid_in(file) for file in files]))
-    with pytest.raises(CommandTimeout, match=r"python\S* took longer than 1 s and was killed"):
-        await call(*of_kind(arguments, kind), timeout=1)
-    for pid in await waiting:
+async def test_a_timeout_ends_the_program_and_what_it_started(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(CommandTimeout, match="sh took longer than 1 s and was killed"):
+        await call(*family(kind, tmp_path), timeout=1)
+    for pid in await asyncio.to_thread(pids_of_family, tmp_path):
         await asyncio.to_thread(until_gone, pid)
 
 
-async def test_what_a_program_leaves_behind_is_killed(family: tuple[list[str], Path, Path]) -> None:
-    arguments, root, _ = family
-    code = "import subprocess, sys, os, time\nsubprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, "
-    code += "stderr=subprocess.DEVNULL)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
-    await call(*python(code, str(root), *of_kind(arguments, "stubborn")))
-    await asyncio.to_thread(until_gone, pid_in(root))
+async def test_what_a_program_leaves_behind_is_killed() -> None:
+    found = await call("sh", "-c", "trap '' TERM; sleep 600 > /dev/null 2>&1 & echo $!")
+    await asyncio.to_thread(until_gone, int(found.stdout))
 
 
 async def test_an_output_that_a_daemon_holds_does_not_keep_a_timeout_waiting(tmp_path: Path) -> None:
     """It has left the process group, so it lives on; the call ends nevertheless."""
+    code = "import subprocess\nprint(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
     file = tmp_path / "pid"
-    code = (
-        "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', "
-        '\'import os, sys, time; open(sys.argv[1], "w").write(f"{os.getpid()}\\\\n"); time.sleep(600)\', sys.argv[1]], '
-        "start_new_session=True)"
-    )
     with pytest.raises(CommandTimeout):
-        await call(*python(code, str(file)), timeout=1)
+        await call("sh", "-c", f"{shlex.join(python(code))} | tee {file}", timeout=2)
     pid = await asyncio.to_thread(pid_in, file)
     assert is_alive(pid)
-    process_group.send(pid, process_group.signal.SIGKILL)
+    process_group.send(pid, signal.SIGKILL)
     await asyncio.to_thread(until_gone, pid)
 
 
@@ -203,26 +185,23 @@ def test_a_command_inside_a_step_is_kept(bb: Backburner, worker: Start, tmp_path
 
 
 @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
-def test_cancelling_a_job_ends_its_program(
-    bb: Backburner, worker: Start, family: tuple[list[str], Path, Path], sync: bool
-) -> None:
-    arguments, *files = family
+def test_cancelling_a_job_ends_its_program(bb: Backburner, worker: Start, tmp_path: Path, sync: bool) -> None:
     over = threading.Event()
 
     @bb.task
     async def job(run: Run) -> None:
-        await run.command(of_kind(arguments, "stubborn"))
+        await run.command(family("stubborn", tmp_path))
 
     @bb.task
     def sync_job(run: SyncRun) -> None:
         try:
-            run.command(of_kind(arguments, "stubborn"))
+            run.command(family("stubborn", tmp_path))
         finally:
             over.set()
 
     worker()
     submitted = (sync_job if sync else job).submit_sync()
-    pids = [pid_in(file) for file in files]
+    pids = pids_of_family(tmp_path)
     bb.store.write_sync(Cancel(submitted.id, None))
     assert submitted.wait_sync(PATIENCE).status is Status.CANCELLED
     for pid in pids:

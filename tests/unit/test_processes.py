@@ -140,6 +140,7 @@ def test_timeout_and_cancel_kill_the_child_and_what_it_started(
     if stubborn:
         monkeypatch.setattr(process_group, "TERM_GRACE", 0.05)
     worker()
+    tasks.whoami.submit_sync().result_sync(PATIENCE)  # a child that is there already: its start takes time, too
     job = (tasks.hang if why == "cancel" else tasks.too_long).submit_sync(str(tmp_path), stubborn)
     pids = [pid_in(tmp_path / name) for name in ("child", "grandchild")]
     if why == "cancel":
