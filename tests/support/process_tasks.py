@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from backburner import Backburner, SyncRun
 from backburner.domain.backoff import Backoff
+from backburner.domain.operations import Parked
+from backburner.domain.parking import Park
 
 bb = Backburner("sqlite:///unset.db")
 SOON = Backoff(first=0.001, longest=0.001)
@@ -134,3 +136,8 @@ def too_long(run: SyncRun, folder: str, stubborn: bool) -> None:
 @bb.task(process=True, retries=0)
 def program(run: SyncRun, folder: str) -> None:
     run.command(["sh", "-c", f"echo $$ > {folder}/program.new; mv {folder}/program.new {folder}/program; sleep 600"])
+
+
+@bb.task(process=True)
+def park(run: SyncRun) -> None:
+    raise Park(Parked("answer"))

@@ -132,6 +132,13 @@ def test_a_child_that_dies_fails_its_job_in_words(
     assert tasks.whoami.submit_sync().result_sync(PATIENCE) != os.getpid()
 
 
+def test_a_child_may_park_its_job(bb: Backburner, worker: Start) -> None:
+    worker()
+    job = tasks.park.submit_sync()
+    record = bb.watcher.wait_sync(job.id, lambda record: record.waiting_for == "answer", PATIENCE)
+    assert (record.status, record.tries) == (Status.PENDING, 0)
+
+
 @pytest.mark.parametrize("stubborn", [False, True], ids=["mild", "stubborn"])
 @pytest.mark.parametrize("why", ["cancel", "timeout"])
 def test_timeout_and_cancel_kill_the_child_and_what_it_started(

@@ -14,3 +14,6 @@ class Park(BaseException):
     def __init__(self, outcome: Parked) -> None:
         super().__init__(f"the job waits: {outcome.waiting_for}")
         self.outcome = outcome
+
+    def __reduce__(self) -> tuple[type[Park], tuple[Parked]]:
+        return Park, (self.outcome,)

@@ -207,7 +207,7 @@ class ChildProcess:
 class Raised(Exception):
     """The function itself raised; its process is well."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(error)
         self.error = error
 

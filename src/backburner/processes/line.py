@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ..domain.job import Claimed
+from ..domain.parking import Park
 
 if TYPE_CHECKING:
     from ..llm.settings import ModelSettings
@@ -95,12 +96,12 @@ def pack_error(error: BaseException) -> bytes:
     return pickle.dumps((whole, type(error).__name__, str(error), "".join(traceback.format_exception(error))))
 
 
-def unpack_error(content: bytes) -> Exception:
+def unpack_error(content: bytes) -> BaseException:
     whole, name, words, trace = pickle.loads(content)
     try:
         error: Any = pickle.loads(whole)
     except Exception:
         error = None
-    found: Exception = error if isinstance(error, Exception) else type(name, (Exception,), {})(words)
+    found: BaseException = error if isinstance(error, Exception | Park) else type(name, (Exception,), {})(words)
     found.add_note(f"\nIn the other process:\n{trace}")
     return found

@@ -144,7 +144,7 @@ class Worker:
                 worker = self._id
                 try:
                     if self._unsure:
-                        await self._store.write(Reclaim(worker, tuple(self._running)))
+                        await self._store.write(Reclaim(worker, tuple(each.job for each in self._running)))
                         self._unsure = False
                     claims = await self._store.write(Claim(worker, self._task_limits, free, self._queues))
                 except StoreUnavailable as error:
