@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """How often an idle worker looks although nobody rang."""
     grace: float = Field(10.0, ge=0)
     """How long a stopping worker lets its jobs run before it gives them back."""
+    ageing: float = Field(600.0, ge=1)
+    """How long a job waits until it may overtake the next higher priority, and again after as long."""
     embedded_worker: bool = True
     """Whether a web application runs a worker beside itself (`lifespan`)."""
     model: str = ""

@@ -21,6 +21,7 @@ from .store.database import Database
 from .store.sqlite import SQLite
 from .store.store import SQLStore
 from .watcher import Watcher
+from .worker.chores import Chores
 from .worker.thread import Stop, WorkerThread
 from .worker.worker import Limits, Worker
 
@@ -94,7 +95,7 @@ class Parts:
             return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
-        return Worker(self.store, self.signal, tasks, prepare, limits, queues)
+        return Worker(self.store, self.signal, tasks, prepare, limits, queues, Chores(self.store, settings.ageing))
 
     def close(self) -> None:
         self.hubs.close()

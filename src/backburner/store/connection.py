@@ -105,11 +105,17 @@ def rehearse(language: Language) -> None:
 class Connection:
     """What the store's functions write through and read from."""
 
-    def __init__(self, raw: Any, language: Language) -> None:
+    def __init__(self, raw: Any, language: Language, clock: Callable[[Any], int] | None = None) -> None:
         self.raw = raw
         self.language = language
+        self._clock = clock
         self.engine: Engine | None = None
         """SQLAlchemy on this connection, once somebody has asked for it (see `session`)."""
+
+    def now(self) -> int:
+        """The time on the database's clock, for a read; a write has its batch's."""
+        assert self._clock is not None, "only a reader's connection has a clock"
+        return self._clock(self.raw)
 
     def close(self) -> None:
         """Release what was made for this connection; the driver's own is closed by whoever opened it."""

@@ -43,6 +43,7 @@ def fail_unknown(batch: Batch, operation: FailUnknown) -> int:
 
 def expire_waiting(batch: Batch, operation: ExpireWaiting) -> int:
     """Fail some of those whose time is over; answers how many."""
+    announce(batch)
     rows = batch.connection.all(FIND_LATE, now=batch.now, count=AT_ONCE)
     return expire(batch, [job for (job,) in rows])
 

@@ -53,4 +53,6 @@ READ: dict[type, Callable[..., Any]] = {
     op.ListWorkers: reading.list_workers,
     op.ListQueues: reading.list_queues,
     op.CountJobs: reading.count_jobs,
+    op.OpenChores: tending.open_chores,
+    op.OldJobs: tending.old_jobs,
 }

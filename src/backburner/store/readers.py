@@ -63,7 +63,7 @@ class Readers:
         found: Connection | None = getattr(self._local, "connection", None)
         if found is not None:
             return found, False
-        found = Connection(self._database.open_reader(), self._database.language)
+        found = Connection(self._database.open_reader(), self._database.language, self._database.now)
         self._local.connection = found
         self._open.append(found.raw)
         return found, True

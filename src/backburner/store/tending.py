@@ -4,34 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import BigInteger, Select, bindparam, delete, select, update
 
-from ..domain.operations import PauseQueue, RaiseOld, TakeChore
+from ..domain.operations import Chore, OldJobs, OpenChores, PauseQueue, RaiseOld, TakeChore
 from . import tables
 from .batch import Batch
 from .claiming import DELETE_READY
-from .connection import Statement
+from .connection import Connection, Family, Statement
 from .lining import Lined
 
 chores, ready, paused = tables.chores, tables.ready, tables.paused_queues
 
 HIGHEST = -10
-AT_ONCE = 500
+
+
+def open_chores(connection: Connection, query: OpenChores) -> frozenset[Chore]:
+    now = connection.now()
+    resting = {name for (name,) in connection.all(NOT_DUE, now=now)}
+    return frozenset(
+        chore
+        for chore, (statement, timed) in WORK.items()
+        if chore not in resting and connection.one(statement, **({"now": now} if timed else {})) is not None
+    )
 
 
 def take_chore(batch: Batch, operation: TakeChore) -> bool:
     due = batch.now + int(operation.interval * 1e6)
-    if batch.connection.run(NEW_CHORE, name=operation.name, due_at=due) == 1:
+    if batch.connection.run(NEW_CHORE, name=operation.chore, due_at=due) == 1:
         return True
-    return batch.connection.run(TAKE, name_=operation.name, due_at=due, now=batch.now) == 1
+    return batch.connection.run(TAKE, name_=operation.chore, due_at=due, now=batch.now) == 1
+
+
+def old_jobs(connection: Connection, query: OldJobs) -> tuple[str, ...]:
+    now, patience = connection.now(), int(query.patience * 1e6)
+    rows = connection.all(
+        FIND_OLD, before=now - patience, now=now, patience=patience, after=query.after, count=query.limit
+    )
+    return tuple(job for (job,) in rows)
 
 
 def raise_old(batch: Batch, operation: RaiseOld) -> int:
-    """One rank higher for each ``patience`` that a job has waited; the oldest first."""
     patience = int(operation.patience * 1e6)
-    rows = batch.connection.all(FIND_OLD, before=batch.now - patience, highest=HIGHEST, count=AT_ONCE)
     raised = []
-    for queue, task, rank, turn, job, since, owner, priority in rows:
+    for queue, task, rank, turn, job, since, owner, priority in batch.connection.among(HOLD_READY, operation.jobs):
         target = max(HIGHEST, -priority - (batch.now - since) // patience)
         if target < rank:
             raised.append({"queue": queue, "task": task, "rank": rank, "turn": turn, "job": job})
@@ -61,22 +76,55 @@ TAKE = Statement(
     .values(due_at=bindparam("due_at"))
 )
 FIND_OLD = Statement(
-    select(
-        ready.c.queue,
-        ready.c.task,
-        ready.c.rank,
-        ready.c.turn,
-        ready.c.job_id,
-        ready.c.since,
-        ready.c.owner,
-        tables.jobs.c.priority,
-    )
+    select(ready.c.job_id)
     .join(tables.jobs, tables.jobs.c.id == ready.c.job_id)
-    .where(ready.c.since <= bindparam("before"), ready.c.rank > bindparam("highest"))
+    .where(
+        ready.c.since <= bindparam("before"),
+        ready.c.rank > HIGHEST,
+        ready.c.rank
+        > -tables.jobs.c.priority
+        - (bindparam("now", type_=BigInteger) - ready.c.since) // bindparam("patience", type_=BigInteger),
+        ready.c.job_id > bindparam("after"),
+    )
     .order_by(ready.c.job_id)
     .limit(bindparam("count"))
-    .with_for_update(skip_locked=True, of=ready)
 )
+HOLD_READY = Family(
+    lambda among: (
+        select(
+            ready.c.queue,
+            ready.c.task,
+            ready.c.rank,
+            ready.c.turn,
+            ready.c.job_id,
+            ready.c.since,
+            ready.c.owner,
+            tables.jobs.c.priority,
+        )
+        .join(tables.jobs, tables.jobs.c.id == ready.c.job_id)
+        .where(among(ready.c.job_id))
+        .order_by(ready.c.job_id)
+        # The job's row too: it leaves one place of the line for another, and who cancels it must not miss both.
+        .with_for_update(skip_locked=True, of=[ready, tables.jobs])
+    )
+)
+NOT_DUE = Statement(select(chores.c.name).where(chores.c.due_at > bindparam("now")))
+
+
+def _any(clause: Select[Any]) -> Select[Any]:
+    return clause.limit(1)
+
+
+WORK: dict[Chore, tuple[Statement, bool]] = {
+    Chore.EXPIRE: (
+        Statement(_any(select(tables.deadlines.c.job_id).where(tables.deadlines.c.at <= bindparam("now")))),
+        True,
+    ),
+    Chore.RAISE: (Statement(_any(select(ready.c.job_id))), False),
+    Chore.UNBLOCK: (Statement(_any(select(tables.blocked.c.job_id))), False),
+    Chore.COUNT: (Statement(_any(select(tables.count_changes.c.id))), False),
+}
+"""How to see whether a chore finds anything to do, and whether that needs the time."""
 
 
 def _pause(insert: Any) -> Any:

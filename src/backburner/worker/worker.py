@@ -28,6 +28,7 @@ from ..domain.operations import (
     Settle,
 )
 from ..ports import Handler, Hint, Signal, Store, TaskSpec
+from .chores import Chores
 from .executor import Running, Stopped, describe, execute, stopped_outcome
 from .heartbeat import Heartbeat
 
@@ -64,6 +65,7 @@ class Worker:
         prepare: Callable[[Claimed], Handler],
         limits: Limits,
         queues: Mapping[str, Limit],
+        chores: Chores,
     ) -> None:
         self._store = store
         self._signal = signal
@@ -71,6 +73,7 @@ class Worker:
         self._prepare = prepare
         self._limits = limits
         self._queues = dict(queues)
+        self._chores = chores
         self._task_limits = {name: task.limit for name, task in tasks.items()}
         self._wake = asyncio.Event()
         self._running: dict[Execution, Running] = {}
@@ -90,6 +93,7 @@ class Worker:
             return
         unsubscribe = self._signal.subscribe(self._on_hint)
         self._heartbeat.start(lost=lambda: self._call_soon(self._lose_everything))
+        self._chores.start()
         watch = asyncio.create_task(self._watch())
         try:
             await self._work()
@@ -101,6 +105,7 @@ class Worker:
         finally:
             unsubscribe()
             watch.cancel()
+            await asyncio.to_thread(self._chores.stop)
             await asyncio.to_thread(self._heartbeat.stop)
             await self._sign_off()
             self._forget_the_stubborn()
@@ -109,6 +114,7 @@ class Worker:
         """Take no more jobs; called again, give the running ones back at once."""
         self._hurry = self._stopping
         self._stopping = True
+        self._chores.cease()
         self._call_soon(self._wake.set)
 
     async def _sign_on_in_time(self) -> bool:

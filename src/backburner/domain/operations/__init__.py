@@ -27,7 +27,7 @@ from .queries import (
     Tails,
     WorkerRecord,
 )
-from .tending import ExpireWaiting, FoldCounts, FreeBlocked, RaiseOld, TakeChore
+from .tending import Chore, ExpireWaiting, FoldCounts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
 from .working import (
     AppendText,
     Claim,
@@ -56,6 +56,7 @@ __all__ = [
     "AppendText",
     "Cancel",
     "CancelRequests",
+    "Chore",
     "Claim",
     "Claims",
     "Completed",
@@ -82,6 +83,8 @@ __all__ = [
     "ListWorkers",
     "MarkRead",
     "Notify",
+    "OldJobs",
+    "OpenChores",
     "Operation",
     "Outcome",
     "OwnerEvents",

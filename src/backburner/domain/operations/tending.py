@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from .base import Operation
+from .base import Operation, Query
+
+
+class Chore(StrEnum):
+    """What one worker does now and then for all."""
+
+    EXPIRE = "expire"
+    RAISE = "raise"
+    UNBLOCK = "unblock"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChores(Query[frozenset[Chore]]):
+    """The chores for which it is time, of those that find anything to do. A look that writes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakeChore(Operation[bool]):
-    """Whether the chore ``name`` is due and now this caller's; nobody else gets it for ``interval`` seconds."""
+    """Whether the chore is due and now this caller's; nobody else gets it for ``interval`` seconds."""
 
-    name: str
+    chore: Chore
     interval: float
 
 
 @dataclass(frozen=True, slots=True)
-class RaiseOld(Operation[int]):
-    """Let jobs that have waited ``patience`` seconds overtake the next higher priority, again and again."""
+class OldJobs(Query[tuple[str, ...]]):
+    """Jobs in the line whose waiting has earned them a higher rank (see `RaiseOld`), by id, those behind ``after``."""
 
     patience: float
+    after: str = ""
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseOld(Operation[int]):
+    """Let those of these jobs that have waited ``patience`` seconds overtake the next higher priority, again for each
+    further ``patience``; answers how many. Among the jobs of the higher rank they take turns like any other."""
+
+    patience: float
+    jobs: Sequence[str]
+    apart = True
 
 
 @dataclass(frozen=True, slots=True)
 class FreeBlocked(Operation[int]):
     """Bring back jobs that were moved aside for a limit which has room; answers how many. A net: slots do it too."""
 
+    apart = True
+
 
 @dataclass(frozen=True, slots=True)
 class FoldCounts(Operation[bool]):
     """Add up some changes of the counters, so that reading them stays quick; answers whether there are more."""
 
+    apart = True
+
 
 @dataclass(frozen=True, slots=True)
 class ExpireWaiting(Operation[int]):
-    """Fail jobs that were not started before their time was over; answers how many."""
+    """Fail some of the jobs that were not started before their time was over; answers how many."""
+
+    apart = True
