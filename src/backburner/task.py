@@ -24,7 +24,7 @@ from .domain.errors import (
 )
 from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh
-from .domain.json import decode, encode, fingerprint
+from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import UNLIMITED, Cancel, GetJob, GetResult, Limit, Submit, Submitted
 from .domain.operations import Retry as RetryJob
@@ -154,10 +154,8 @@ class Task(Generic[P, R]):
         patience = expires.total_seconds() if isinstance(expires, timedelta) else expires
         if patience is not None and not 0 < patience <= LONGEST_DELAY:
             raise InvalidArguments(f"expires is {patience} s: choose more than 0 s", {"expires": "more than 0 s"})
-        if key is not None and not 0 < len(key) <= 255:
-            raise InvalidArguments(
-                f"the key has {len(key)} characters: choose 1 to 255, a hash of what is longer", {"key": "1 to 255"}
-            )
+        if key is not None and not storable(key, "key"):
+            raise InvalidArguments("the key is empty: leave it out, or name the work", {"key": "empty"})
         if queue is not None and not NAME.fullmatch(queue):
             raise InvalidArguments(f"{queue!r} is no name for a queue", {"queue": "letters, digits, and . _ : -"})
         if size is not None and not 0 <= size < float("inf"):

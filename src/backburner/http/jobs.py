@@ -31,7 +31,7 @@ def job_routes(bb: Backburner) -> APIRouter:
         "/jobs",
         status_code=202,
         response_model=JobOut,
-        responses=described(400, 403, 404, 413, 422, 503),
+        responses=described(400, 403, 404, 409, 413, 422, 503),
         openapi_extra=_body_of(Submission),
     )
     async def submit_job(request: Request, owner: Owner) -> Response:
@@ -44,9 +44,11 @@ def job_routes(bb: Backburner) -> APIRouter:
             )
         args = task.parameters.check(wanted.args)
         priority = None if wanted.priority is None else min(max(wanted.priority, 1), 10)
-        submission = task.using(owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at)
-        job = await submission.submit(**args)
-        content = job_json(replace(job.record, args=args), base=base_of(request))
+        submission = task.using(
+            owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at, key=wanted.key
+        )
+        record = (await submission.submit(**args)).record
+        content = job_json(replace(record, args=args if record.args is None else record.args), base=base_of(request))
         return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1"})
 
     @router.get("/jobs", response_model=JobPage, responses=described(403, 422, 503))

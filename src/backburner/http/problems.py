@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from ..domain.errors import (
     BackburnerError,
     ConfigurationError,
+    DuplicateJob,
     IllegalTransition,
     InvalidArguments,
     JobNotFound,
@@ -44,6 +45,7 @@ STATUS: Mapping[type[BackburnerError], int] = {
     UnknownTask: 404,
     JobNotFound: 404,
     IllegalTransition: 409,
+    DuplicateJob: 409,
     SchemaOutdated: 503,
     ConfigurationError: 500,
 }
@@ -116,6 +118,8 @@ def problem_of(error: Exception, request: Request) -> Response:
         case StoreUnavailable():
             wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
             return problem(503, error.type, error.title, error.detail, headers=wait)
+        case DuplicateJob():
+            return problem(STATUS[DuplicateJob], error.type, error.title, error.detail, job=error.job)
         case BackburnerError() if (kind := _known(error)) is not None:
             return problem(STATUS[kind], error.type, error.title, error.detail)
         case RequestValidationError():
@@ -139,6 +143,7 @@ def problem(
     detail: str,
     *,
     errors: Mapping[str, str] | None = None,
+    job: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     content: dict[str, Any] = {
@@ -150,6 +155,8 @@ def problem(
     if errors is not None:
         some = islice(errors.items(), MOST_ERRORS)
         content["errors"] = {_shown(name, LONGEST_NAME): _shown(reason, LONGEST_DETAIL) for name, reason in some}
+    if job is not None:
+        content["job"] = job
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 

@@ -20,13 +20,18 @@ class Exact(BaseModel):
 
 
 class Submission(Exact):
-    """A job to be run. ``delay`` is in seconds; ``run_at`` needs a time zone."""
+    """A job to be run. ``delay`` is in seconds; ``run_at`` needs a time zone.
+
+    While a job of the caller and the task with the same ``key`` has not ended, it is the answer, or where the task
+    wants that a 409.
+    """
 
     task: str
     args: dict[str, Any] = {}
     priority: int | None = Field(None, description="1 (last) to 10 (first); others are brought into this range")
     delay: Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False)] | None = None
     run_at: AwareDatetime | None = None
+    key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
 class Progress(Exact):
@@ -135,13 +140,14 @@ class Health(Exact):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457. ``errors`` names the fields that are wrong."""
+    """RFC 9457. ``errors`` names the fields that are wrong, ``job`` the id of the job that stands in the way."""
 
     type: str
     title: str
     status: int
     detail: str
     errors: dict[str, str] | None = None
+    job: str | None = None
 
 
 def job_json(record: JobRecord, result: Any = None, base: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..domain.operations import ExpireWaiting, FailUnknown
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
-from .settling import LEAVE_KEY, key_of
+from .keying import leave_key
 from .submitting import announce
 
 jobs, ready, workers, unknown = tables.jobs, tables.ready, tables.workers, tables.unknown_tasks
@@ -72,8 +72,7 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
         batch.count(owner, task, queue, "pending", -1)
         batch.count(owner, task, queue, "failed", 1)
         updates.append({"job": job, "seq_": seq + 1, "now": batch.now, "error_": body})
-        if key is not None:
-            batch.connection.run(LEAVE_KEY, **key_of(task, owner, key))
+        leave_key(batch, job, task, owner, key)
     gone = [{"job": row["job"]} for row in updates]
     for statement in LEAVE_LINE:
         batch.connection.many(statement, gone)

@@ -13,9 +13,9 @@ from . import tables
 from .batch import Batch
 from .connection import Statement
 from .failing import LEAVE_LINE
+from .keying import leave_key, take_key
 from .reading import get_job
-from .settling import LEAVE_KEY, key_of
-from .submitting import TAKE_KEY, Waiting
+from .submitting import Waiting
 
 jobs, leases = tables.jobs, tables.leases
 
@@ -26,8 +26,7 @@ def cancel(batch: Batch, operation: Cancel) -> JobRecord:
     if job.status is Status.PENDING:
         _leave_line(batch, job.id)
         _move(batch, job, Status.CANCELLED, events.CANCELLED, {"task": job.task})
-        if job.key is not None:
-            batch.connection.run(LEAVE_KEY, **key_of(job.task, job.owner, job.key))
+        leave_key(batch, job.id, job.task, job.owner, job.key)
         if job.error is not None:  # it waited for its next try, which will not come
             batch.connection.run(FORGET_ERROR, job=job.id)
     elif job.status is Status.RUNNING and not job.cancel_requested:
@@ -89,9 +88,7 @@ def _leave_line(batch: Batch, job: str) -> None:
 
 
 def _take_key_again(batch: Batch, job: JobRecord) -> None:
-    if job.key is None:
-        return
-    if batch.connection.run(TAKE_KEY, job_id=job.id, **key_of(job.task, job.owner, job.key)) == 0:
+    if job.key is not None and not take_key(batch, job.id, job.task, job.owner, job.key):
         raise IllegalTransition(
             f"job {job.id} cannot be run again while another job of {job.task} with the key {job.key!r} has not ended"
         )

@@ -18,6 +18,7 @@ from ..domain.operations import Completed, Failed, Interrupted, Parked, Released
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
+from .keying import LEAVE, key_of
 from .limiting import bring_back
 from .lining import Lined
 from .submitting import INSERT_SCHEDULED
@@ -189,7 +190,8 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection.many(INSERT_SCHEDULED, later)
     connection.many(INSERT_PARKED, parked)
     ended = [ending for (ending, _), row in zip(endings, updates, strict=True) if row["finished_at"] is not None]
-    connection.many(LEAVE_KEY, [key_of(each.task, each.owner, each.key) for each in ended if each.key is not None])
+    keyed = [each for each in ended if each.key is not None]
+    connection.many(LEAVE, [{"job_id_": each.job, **key_of(each.task, each.owner, each.key)} for each in keyed])
     batch.work = batch.work or bool(later)
 
 
@@ -248,10 +250,6 @@ def _count(batch: Batch, ending: Ending, status: Status) -> None:
     batch.count(ending.owner, ending.task, ending.queue, status.value, 1, ran, waited)
 
 
-def key_of(task: str, owner: str | None, key: str | None) -> dict[str, Any]:
-    return {"task": task, "owner": owner or tables.NOBODY, "key": key}
-
-
 READ_ENDINGS = Family(
     lambda among: Ending.select().where(among(leases.c.job_id)).order_by(leases.c.job_id).with_for_update()
 )
@@ -274,10 +272,3 @@ INSERT_RESULT = Statement(insert_all(tables.job_results, "job_id", "body"))
 LEAVE_PARKED = Statement(delete(tables.parked).where(tables.parked.c.job_id == bindparam("job")))
 LEAVE_SCHEDULED = Statement(delete(tables.scheduled).where(tables.scheduled.c.job_id == bindparam("job")))
 INSERT_PARKED = Statement(insert_all(tables.parked, "job_id", "waiting_for"))
-LEAVE_KEY = Statement(
-    delete(tables.keys).where(
-        tables.keys.c.task == bindparam("task"),
-        tables.keys.c.owner == bindparam("owner"),
-        tables.keys.c.key == bindparam("key"),
-    )
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,16 +10,16 @@ from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
 from ..domain.errors import DuplicateJob
-from ..domain.job import JobRecord, NewJob, fresh
+from ..domain.job import NewJob
 from ..domain.json import encode
-from ..domain.operations import GetJob, Submit, Submitted
+from ..domain.operations import Submit, Submitted
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Connection, Family, Statement
+from .keying import take_keys
 from .lining import Lined
-from .reading import get_job
 
-jobs, scheduled, keys = tables.jobs, tables.scheduled, tables.keys
+jobs, scheduled = tables.jobs, tables.scheduled
 
 
 def submit(batch: Batch, operations: Sequence[Submit]) -> list[Submitted | Exception]:
@@ -30,7 +30,7 @@ def submit(batch: Batch, operations: Sequence[Submit]) -> list[Submitted | Excep
     known = _known(batch, list(submitted)) if batch.careful else set()
     for operation in operations:
         try:
-            instead = _take_keys(batch, operation.jobs, known, submitted)
+            instead = take_keys(batch, operation.jobs, known, submitted)
         except DuplicateJob as error:
             answers.append(error)
             continue
@@ -95,37 +95,6 @@ def _known(batch: Batch, ids: Sequence[str]) -> set[str]:
     return {row[0] for row in batch.connection.among(WHICH_EXIST, ids)}
 
 
-def _take_keys(
-    batch: Batch, new: Sequence[NewJob], known: set[str], submitted: Mapping[str, NewJob]
-) -> dict[str, JobRecord]:
-    """One live job of an owner and task has a key: answers, by id, the jobs that stand for others.
-
-    Raises `DuplicateJob` before anything is written, when the task wants no second one.
-    """
-    instead: dict[str, JobRecord] = {}
-    keyed = sorted((job for job in new if job.key is not None and job.id not in known), key=lambda job: job.key or "")
-    for job in keyed:
-        if job.reject and (holder := _holder(batch, job)) is not None:
-            raise DuplicateJob(
-                f"job {holder} of {job.task} has the key {job.key!r} and has not ended: wait for it, or cancel it",
-                holder,
-            )
-    for job in keyed:
-        name = {"task": job.task, "owner": job.owner or tables.NOBODY, "key": job.key}
-        if batch.connection.run(TAKE_KEY, job_id=job.id, **name) == 0:
-            holder = _holder(batch, job)
-            if holder is None:
-                continue  # it has ended meanwhile
-            record = get_job(batch.connection, GetJob(holder))
-            instead[job.id] = record or fresh(submitted[holder], batch.now)
-    return instead
-
-
-def _holder(batch: Batch, job: NewJob) -> str | None:
-    row = batch.connection.one(READ_KEY, task=job.task, owner=job.owner or tables.NOBODY, key=job.key)
-    return None if row is None else str(row[0])
-
-
 def _waiting(job: NewJob, now: int) -> Waiting:
     at = _run_at(job, now)
     return Waiting(job.id, job.owner, job.task, job.queue, job.priority, at if at > now else None)
@@ -176,18 +145,6 @@ INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))
 INSERT_SCHEDULED = Statement(insert_all(scheduled, "job_id", "run_at"))
 INSERT_DEADLINE = Statement(insert_all(tables.deadlines, "job_id", "at"))
 WHICH_EXIST = Family(lambda among: select(jobs.c.id).where(among(jobs.c.id)))
-TAKE_KEY = Statement(
-    lambda insert: (
-        insert(keys)
-        .values({name: bindparam(name) for name in ("task", "owner", "key", "job_id")})
-        .on_conflict_do_nothing(index_elements=["task", "owner", "key"])
-    )
-)
-READ_KEY = Statement(
-    select(keys.c.job_id).where(
-        keys.c.task == bindparam("task"), keys.c.owner == bindparam("owner"), keys.c.key == bindparam("key")
-    )
-)
 FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id).with_for_update(skip_locked=True))
 READ_UNANNOUNCED = Family(
     lambda among: (
