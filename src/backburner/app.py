@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from zoneinfo import ZoneInfo
 
+from .crons import CronDecorator
 from .domain.backoff import Backoff
+from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import fresh, unseen
 from .domain.operations import Limit
@@ -70,6 +73,7 @@ class Backburner:
         self.settings = settings
         self.tasks: dict[str, Task[Any, Any]] = {}
         self.queues: dict[str, Limit] = {}
+        self.crons: dict[str, Cron] = {}
         self.has_lifespan = False
         """Whether an application has entered `lifespan`: without it there is no worker beside the application."""
         self._lock = threading.RLock()
@@ -140,6 +144,28 @@ class Backburner:
         """
         self.queues[name] = known_limit(concurrency, owner_concurrency, None)
         return name
+
+    def cron(
+        self,
+        expression: str,
+        *,
+        tz: str | ZoneInfo = "UTC",
+        args: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        missed: Missed = "once",
+        owner: str | None = None,
+        priority: int | None = None,
+    ) -> CronDecorator:
+        """Submit a task by the clock; stands above ``@bb.task``, or is called with a task.
+
+        ``expression``: minute, hour, day of month, month, day of week, as in ``"0 3 * * *"`` (a sixth field in front
+        is seconds), on the database's clock in the time zone ``tz``. A tick makes one job however many workers watch.
+        ``missed``: ticks during which no worker was there make one job together (``once``) or none (``skip``).
+        ``args``: the task's arguments; ``name``: what the cron is called, the task's name unless given. Only workers
+        whose code has the cron fire it, and the one that was started last knows the schedule. Raises
+        `ConfigurationError`.
+        """
+        return CronDecorator(self.crons, expression, tz, args or {}, name, missed, owner, priority)
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
@@ -278,7 +304,9 @@ class Backburner:
         """
         parts = self._open()
         children = parts.make_children(self.settings, lambda: self._model)
-        worker = parts.make_worker(self.tasks, self.queues, self.settings, self._make_llm, children)
+        worker = parts.make_worker(
+            self.tasks, self.queues, self.crons.values(), self.settings, self._make_llm, children
+        )
         if stopper is not None:
             stopper(worker.stop)
         try:

@@ -9,7 +9,9 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -222,6 +224,59 @@ def cancel(database_url: str | None, job: str) -> None:
     from .domain.operations import Cancel
 
     _change(database_url, Cancel(job, None))
+
+
+@main.group()
+@click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
+@click.pass_context
+def crons(context: click.Context, database_url: str | None) -> None:
+    """Look at what is submitted by the clock."""
+    context.obj = database_url
+
+
+@crons.command("list")
+@click.pass_obj
+@in_words
+def list_crons(database_url: str | None) -> None:
+    """Each cron that a worker has declared, with its next tick and the last job, one a line."""
+    from .domain.operations import ListCrons
+
+    bb = _existing(database_url)
+    try:
+        found = bb.store.read_sync(ListCrons())
+        if not found:
+            click.echo(f"no crons in {bb.settings.database_url}", err=True)
+        for cron in found:
+            last = f"{_local(cron.last_at, cron.zone)} ({cron.last_job})" if cron.last_job else "never"
+            click.echo(
+                f"{cron.name}  {cron.task}  {cron.expression!r} {cron.zone}  missed: {cron.missed}  "
+                f"next: {_local(cron.next_at, cron.zone)}  last: {last}"
+            )
+    finally:
+        bb.close()
+
+
+@crons.command()
+@click.argument("name")
+@click.pass_obj
+@in_words
+def forget(database_url: str | None, name: str) -> None:
+    """Take a cron that is no longer in the code off the list; it does not fire anyway."""
+    from .domain.operations import ForgetCron
+
+    bb = _existing(database_url)
+    try:
+        if not bb.store.write_sync(ForgetCron(name)):
+            raise ConfigurationError(f"there is no cron {name!r}: `backburner crons list` names them")
+        click.echo(f"{name} is forgotten.")
+    finally:
+        bb.close()
+
+
+def _local(at: int | None, zone: str) -> str:
+    if at is None:
+        return "never"
+    return datetime.fromtimestamp(at / 1e6, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
 
 
 def _change(database_url: str | None, operation: Any) -> None:

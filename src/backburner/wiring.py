@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .delivery.hubs import Hubs
+from .domain.crons import Cron
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
 from .domain.operations import Limit
@@ -23,6 +24,7 @@ from .store.store import SQLStore
 from .watcher import Watcher
 from .worker.chores import Chores
 from .worker.thread import Stop, WorkerThread
+from .worker.timetable import Timetable
 from .worker.worker import Limits, Worker
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Parts:
         self,
         tasks: Mapping[str, Task[Any, Any]],
         queues: Mapping[str, Limit],
+        crons: Iterable[Cron],
         settings: Settings,
         make_llm: Callable[[Run], Llm],
         children: Children,
@@ -95,7 +98,8 @@ class Parts:
             return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
-        return Worker(self.store, self.signal, tasks, prepare, limits, queues, Chores(self.store, settings.ageing))
+        beside = (Chores(self.store, settings.ageing), Timetable(self.store, crons))
+        return Worker(self.store, self.signal, tasks, prepare, limits, queues, beside)
 
     def close(self) -> None:
         self.hubs.close()

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from ..domain import operations as op
-from . import claiming, counting, failing, holding, limiting, owning, reading, running, settling, submitting, tending
+from . import (
+    claiming,
+    counting,
+    failing,
+    holding,
+    limiting,
+    owning,
+    reading,
+    running,
+    settling,
+    submitting,
+    tending,
+    ticking,
+)
 
 MANY: dict[type, Callable[..., Any]] = {
     op.Submit: submitting.submit,
@@ -31,6 +44,9 @@ ONE: dict[type, Callable[..., Any]] = {
     op.TakeChore: tending.take_chore,
     op.RaiseOld: tending.raise_old,
     op.PauseQueue: tending.pause_queue,
+    op.DeclareCrons: ticking.declare,
+    op.FireCrons: ticking.fire,
+    op.ForgetCron: ticking.forget,
     op.Claim: claiming.claim,
     op.SetProgress: running.set_progress,
     op.Notify: running.notify,
@@ -55,4 +71,6 @@ READ: dict[type, Callable[..., Any]] = {
     op.CountJobs: reading.count_jobs,
     op.OpenChores: tending.open_chores,
     op.OldJobs: tending.old_jobs,
+    op.NextTick: ticking.next_tick,
+    op.ListCrons: ticking.list_crons,
 }

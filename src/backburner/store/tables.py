@@ -247,6 +247,21 @@ chores = Table(
     sqlite_with_rowid=False,
 )
 
+# When each cron ticks next, by the schedule of the worker that was started last.
+crons = Table(
+    "bb_crons",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("task", NAME, nullable=False),
+    Column("expression", NAME, nullable=False),
+    Column("zone", NAME, nullable=False),
+    Column("missed", String(10), nullable=False),
+    Column("next_at", BigInteger),
+    Column("last_at", BigInteger),
+    Column("last_job", ID),
+    sqlite_with_rowid=False,
+)
+
 scheduled = Table(
     "bb_scheduled",
     metadata,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..domain.errors import BackburnerError
 from ..domain.operations import Chore, ExpireWaiting, FoldCounts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
 from ..ports import Store
+from .looking import Looker
 
 log = logging.getLogger("backburner.worker")
 
@@ -29,15 +28,17 @@ class Routine:
     part: Callable[[], bool]
 
 
-class Chores:
+class Chores(Looker):
     """``ageing``: seconds of waiting that earn a job the next higher priority."""
 
+    name = "chores"
+    what = "the store is not kept in order"
+
     def __init__(self, store: Store, ageing: float) -> None:
+        super().__init__()
         self._store = store
         self._ageing = ageing
         self._oldest_seen = ""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         routines = (
             Routine(Chore.EXPIRE, 4.0, self._expire),  # claims start nobody who is late: this is for those who watch
             Routine(Chore.COUNT, 10.0, self._fold_counts),  # a busy worker makes some thousand changes meanwhile
@@ -46,30 +47,10 @@ class Chores:
         )
         self._routines = {routine.chore: routine for routine in routines}
 
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="backburner-chores", daemon=True)
-        self._thread.start()
+    def pause(self) -> float:
+        return LOOK * random.uniform(0.8, 1.2)
 
-    def cease(self) -> None:
-        """Begin nothing more."""
-        self._stop.set()
-
-    def stop(self) -> None:
-        """Begin nothing more, and wait for what is being written."""
-        self.cease()
-        if self._thread is not None:
-            self._thread.join(timeout=6)
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK * random.uniform(0.8, 1.2)):
-            try:
-                self._look()
-            except BackburnerError as error:
-                log.warning("the store is not kept in order just now: %s", error)
-            except Exception:
-                log.exception("a chore failed")
-
-    def _look(self) -> None:
+    def look(self) -> None:
         for chore in sorted(self._store.read_sync(OpenChores())):
             if self._stop.is_set():
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,9 @@ from ..domain.operations import (
     Settle,
 )
 from ..ports import Handler, Hint, Signal, Store, TaskSpec
-from .chores import Chores
 from .executor import Running, Stopped, describe, execute, stopped_outcome
 from .heartbeat import Heartbeat
+from .looking import Looker
 
 log = logging.getLogger("backburner.worker")
 
@@ -65,7 +65,7 @@ class Worker:
         prepare: Callable[[Claimed], Handler],
         limits: Limits,
         queues: Mapping[str, Limit],
-        chores: Chores,
+        beside: Sequence[Looker],
     ) -> None:
         self._store = store
         self._signal = signal
@@ -73,7 +73,7 @@ class Worker:
         self._prepare = prepare
         self._limits = limits
         self._queues = dict(queues)
-        self._chores = chores
+        self._beside = beside
         self._task_limits = {name: task.limit for name, task in tasks.items()}
         self._wake = asyncio.Event()
         self._running: dict[Execution, Running] = {}
@@ -93,7 +93,8 @@ class Worker:
             return
         unsubscribe = self._signal.subscribe(self._on_hint)
         self._heartbeat.start(lost=lambda: self._call_soon(self._lose_everything))
-        self._chores.start()
+        for looker in self._beside:
+            looker.start()
         watch = asyncio.create_task(self._watch())
         try:
             await self._work()
@@ -105,7 +106,8 @@ class Worker:
         finally:
             unsubscribe()
             watch.cancel()
-            await asyncio.to_thread(self._chores.stop)
+            for looker in self._beside:
+                await asyncio.to_thread(looker.stop)
             await asyncio.to_thread(self._heartbeat.stop)
             await self._sign_off()
             self._forget_the_stubborn()
@@ -114,7 +116,8 @@ class Worker:
         """Take no more jobs; called again, give the running ones back at once."""
         self._hurry = self._stopping
         self._stopping = True
-        self._chores.cease()
+        for looker in self._beside:
+            looker.cease()
         self._call_soon(self._wake.set)
 
     async def _sign_on_in_time(self) -> bool:

@@ -5,6 +5,7 @@ parameter is what the store answers.
 """
 
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
+from .crons import DeclareCrons, FireCrons, ForgetCron, ListCrons, NextTick
 from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, Submitted
 from .queries import (
     CancelRequests,
@@ -62,12 +63,15 @@ __all__ = [
     "Completed",
     "CountJobs",
     "CountUnread",
+    "DeclareCrons",
     "Erase",
     "Execution",
     "ExpireWaiting",
     "FailUnknown",
     "Failed",
+    "FireCrons",
     "FoldCounts",
+    "ForgetCron",
     "FreeBlocked",
     "GetJob",
     "GetResult",
@@ -77,11 +81,13 @@ __all__ = [
     "JobSnapshot",
     "KeepStep",
     "Limit",
+    "ListCrons",
     "ListJobs",
     "ListNotifications",
     "ListQueues",
     "ListWorkers",
     "MarkRead",
+    "NextTick",
     "Notify",
     "OldJobs",
     "OpenChores",

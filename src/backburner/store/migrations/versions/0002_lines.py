@@ -19,6 +19,7 @@ def upgrade() -> None:
     _renew_leases()
     _create_line()
     _create_counts()
+    _create_times()
 
 
 def _extend_jobs() -> None:
@@ -195,4 +196,19 @@ def _create_counts() -> None:
         "COALESCE(SUM(CASE WHEN finished_at IS NOT NULL THEN finished_at - started_at END), 0), "
         "COALESCE(SUM(CASE WHEN finished_at IS NOT NULL THEN started_at - created_at END), 0) "
         "FROM bb_jobs GROUP BY COALESCE(owner, ''), queue, task, status"
+    )
+
+
+def _create_times() -> None:
+    op.create_table(
+        "bb_crons",
+        sa.Column("name", NAME, primary_key=True),
+        sa.Column("task", NAME, nullable=False),
+        sa.Column("expression", NAME, nullable=False),
+        sa.Column("zone", NAME, nullable=False),
+        sa.Column("missed", sa.String(10), nullable=False),
+        sa.Column("next_at", sa.BigInteger()),
+        sa.Column("last_at", sa.BigInteger()),
+        sa.Column("last_job", ID),
+        sqlite_with_rowid=False,
     )

@@ -1,0 +1,56 @@
+"""``@bb.cron(…)``: a task that a clock submits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+from .domain.crons import Cron, Missed
+from .domain.errors import ConfigurationError, InvalidArguments
+from .domain.job import NewJob
+from .schedule import CronSchedule
+from .task import NAME, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class CronDecorator:
+    """What ``bb.cron(…)`` returns. Called with a task, it answers that task."""
+
+    crons: dict[str, Cron]
+    expression: str
+    zone: str | ZoneInfo
+    args: Mapping[str, Any]
+    name: str | None
+    missed: Missed
+    owner: str | None
+    priority: int | None
+
+    def __call__(self, task: Task[P, R], /) -> Task[P, R]:
+        if not isinstance(task, Task):
+            raise ConfigurationError(f"bb.cron stands above @bb.task and is given the task, not {task!r}")
+        cron = Cron(
+            self.name or task.name, task.name, CronSchedule(self.expression, self.zone), self.missed, self._job_of(task)
+        )
+        if not NAME.fullmatch(cron.name):
+            raise ConfigurationError(f"{cron.name!r} is no name for a cron: use letters, digits, and . _ : -")
+        if self.missed not in ("once", "skip"):
+            raise ConfigurationError(f"missed is {self.missed!r}: choose 'once' or 'skip'")
+        if cron.name in self.crons:
+            raise ConfigurationError(f"two crons are called {cron.name!r}: give one of them another name=")
+        self.crons[cron.name] = cron
+        return task
+
+    def _job_of(self, task: Task[Any, Any]) -> Callable[[], NewJob]:
+        def make() -> NewJob:
+            return task.using(owner=self.owner, priority=self.priority).new_job((), dict(self.args))
+
+        try:
+            make()
+        except InvalidArguments as error:
+            raise ConfigurationError(f"the cron of {task.name} cannot submit it: {error}") from None
+        return make
