@@ -146,8 +146,10 @@ class Run:
         """A step that calls the sync ``function(session, …)`` with a SQLAlchemy session on the store's own connection.
 
         The application's rows, the result of the step and the fence are committed together; once kept, the function is
-        never called again. It runs inside the store's write transaction: keep it short.
+        never called again. Keep it short: where only one may write at a time (SQLite), nobody else does meanwhile. A
+        database that undid the transaction (a deadlock, a lost connection) has it called again.
         """
+        work = InSession(function, args, kwargs)
         scope = _scope.get(self._top)
         path, occurrence = scope.enter(name, _branch.get())
         try:
@@ -157,7 +159,6 @@ class Run:
                 value = kept.value
             else:
                 await self._flush(tuple(self._channels))
-                work = InSession(function, args, kwargs)
                 value = await self._write(Transact(self._execution, path, occurrence, key, work))
         finally:
             scope.leave(name)

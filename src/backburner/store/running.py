@@ -14,7 +14,7 @@ from ..domain.json import encode
 from ..domain.operations import AppendText, Execution, KeepStep, Notify, SetProgress, Transact
 from . import tables
 from .batch import Batch, insert_all
-from .connection import Statement
+from .connection import Row, Statement
 
 jobs, leases, channels, steps = tables.jobs, tables.leases, tables.channels, tables.steps
 
@@ -30,9 +30,14 @@ class Held:
 def hold(batch: Batch, execution: Execution) -> Held:
     """Pass the fence. Raises `LeaseLost` when another attempt holds the job, or none."""
     row = batch.connection.one(READ_HELD, job=execution.job)
+    _refuse_fenced(row, execution)
+    assert row is not None
+    return Held(row[1], row[2])
+
+
+def _refuse_fenced(row: Row | None, execution: Execution) -> None:
     if row is None or row[0] != execution.attempt:
         raise LeaseLost(f"job {execution.job} is no longer at attempt {execution.attempt}")
-    return Held(row[1], row[2])
 
 
 def set_progress(batch: Batch, operation: SetProgress) -> None:
@@ -119,8 +124,11 @@ def _is_kept(batch: Batch, operation: KeepStep) -> bool:
 
 
 def transact(batch: Batch, operation: Transact, session: Any) -> str:
-    """``session`` is bound to the batch's own connection; whatever it wrote is committed with the step."""
-    held = hold(batch, operation.execution)
+    """``session`` is bound to the batch's own connection; whatever it wrote is committed with the step.
+
+    The job is held once the work is done: a cancel, or the text of a step beside this one, does not wait for it.
+    """
+    _refuse_fenced(batch.connection.one(READ_FENCE, job=operation.execution.job), operation.execution)
     row = batch.connection.one(
         READ_STEP, job=operation.execution.job, name=operation.name, occurrence=operation.occurrence
     )
@@ -129,9 +137,9 @@ def transact(batch: Batch, operation: Transact, session: Any) -> str:
     value = operation.work(session)
     # The application may have inserted a job through the session: it counts as announced work.
     batch.work = True
+    held = hold(batch, operation.execution)
     step = KeptStep(operation.name, operation.occurrence, operation.key, value)
     _replace_step(batch, operation.execution, step, {})
-    held = hold(batch, operation.execution)
     data = {
         "name": operation.name,
         "occurrence": operation.occurrence,
@@ -161,6 +169,7 @@ def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, An
     batch.connection.run(ADVANCE, job=execution.job, seq_=held.seq + 1, updated_at=batch.now)
 
 
+READ_FENCE = Statement(select(leases.c.attempt).where(leases.c.job_id == bindparam("job")))
 READ_HELD = Statement(
     select(leases.c.attempt, jobs.c.owner, jobs.c.seq)
     .select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order

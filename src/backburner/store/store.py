@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..domain.operations import ListWorkers, Operation, Query
 from ..ports import Hint
 from .database import Database
+from .lanes import Lanes
 from .readers import Readers
 from .schema import bring_up_to_date
 from .writer import Writer
@@ -24,12 +25,13 @@ class SQLStore:
         bring_up_to_date(database)
         self._readers = Readers(database)
         self._writer = Writer(database, ring)
+        self._lanes = Lanes(lambda: Writer(database, ring)) if database.concurrent else None
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
-        return self._writer.write(operation)
+        return self._writer_for(operation).write(operation)
 
     def write_sync(self, operation: Operation[T]) -> T:
-        return self._writer.write_sync(operation)
+        return self._writer_for(operation).write_sync(operation)
 
     def read(self, query: Query[T]) -> asyncio.Future[T]:
         return self._readers.read(query)
@@ -43,7 +45,15 @@ class SQLStore:
     def dead_workers(self) -> tuple[str, ...]:
         return self.database.dead_among([worker.id for worker in self.read_sync(ListWorkers())])
 
+    def _writer_for(self, operation: Operation[Any]) -> Writer:
+        """What takes as long as an application's function does is kept out of everybody's way where that can be."""
+        if operation.alone and self._lanes is not None:
+            return self._lanes.choose()
+        return self._writer
+
     def close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
         self._writer.close()
         self._readers.close()
         self.database.dispose()

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from ..domain.errors import (
     ConfigurationError,
     DuplicateJob,
@@ -41,7 +43,7 @@ REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob)
 
 
 class Writer:
-    """The store's only writing thread in this process.
+    """A writing thread: the store's only one in this process, save for those of `Lanes`.
 
     ``on_commit`` is called on that thread with the hint that a commit owes to everyone else.
     """
@@ -55,11 +57,12 @@ class Writer:
         self._gate = threading.Lock()
         self._width = database.widest_batch
         self._asleep = False
+        self._owed = 0
         self._closing = False
         self._connection: Connection | None = None
         self._turn: Turn | None = None
         self._lines: set[tuple[str, str]] = set()
-        self._thread = threading.Thread(target=self._run, name="backburner-writer", daemon=True)
+        self._thread = WriterThread(target=self._run, name="backburner-writer", daemon=True)
         self._thread.start()
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
@@ -73,14 +76,19 @@ class Writer:
         return future
 
     def write_sync(self, operation: Operation[T]) -> T:
-        if threading.current_thread() is self._thread:
+        if isinstance(threading.current_thread(), WriterThread):
             raise ConfigurationError(
-                "a transaction's function wrote to the store, which waits for that very transaction: write through "
+                "a transaction's function wrote to the store, which may wait for that very transaction: write through "
                 "its session, or after it"
             )
         future: Future[T] = Future()
         self._put(_Waiting(operation, future, None))
         return future.result()
+
+    @property
+    def load(self) -> int:
+        """Operations that are still to be answered."""
+        return self._owed
 
     def close(self) -> None:
         """Write what waits, then stop."""
@@ -94,6 +102,7 @@ class Writer:
         with self._gate:  # what comes after the end would never be answered
             if self._closing:
                 raise StoreUnavailable("this Backburner has been closed", retry_after=0)
+            self._owed += 1
             (self._urgent if waiting.operation.urgent else self._waiting).append(waiting)
         if self._asleep:
             self._bell.set()
@@ -135,20 +144,20 @@ class Writer:
             answers, hint, rest = self._repeat(taken, careful=False)
         except BaseException as error:
             if taken[0].operation.alone or isinstance(error, StoreUnavailable):
-                _answer([(each, None, error) for each in taken])
+                self._answer([(each, None, error) for each in taken])
                 return
             for each in taken:
                 try:
                     answers, hint, _ = self._repeat([each], careful=True)
                 except BaseException as its_own:
-                    _answer([(each, None, its_own)])
+                    self._answer([(each, None, its_own)])
                 else:
-                    _answer(answers)
+                    self._answer(answers)
                     self._tell(hint)
             return
         if rest:
             self._waiting.extendleft(reversed(rest))
-        _answer(answers)
+        self._answer(answers)
         self._tell(hint)
         paused = self._turn is not None and self._turn.pause_for_others()
         self._width = NARROW_BATCH if paused else self._database.widest_batch
@@ -162,7 +171,7 @@ class Writer:
                 if not self._database.repeatable(error):
                     raise
                 if number == REPEATS:
-                    raise self._database.translate(error) from error
+                    raise self._in_our_words(error) from error
                 log.info("a transaction is tried again: %s", error)
         raise AssertionError("the last turn of the loop answers or raises")
 
@@ -183,10 +192,16 @@ class Writer:
                 raise
             if self._database.repeatable(error):
                 raise
-            raise self._database.translate(error) from error
+            raise self._in_our_words(error) from error
         finally:
             turn.give_back()
         return answers, batch.hint, rest
+
+    def _in_our_words(self, error: BaseException) -> BaseException:
+        """An application's statement fails by SQLAlchemy's error, and what is behind it may be no fault of its own."""
+        if isinstance(error, DBAPIError):
+            return (error.orig and self._database.outage(error.orig)) or error
+        return self._database.translate(error)
 
     def _open(self) -> tuple[Turn, Connection]:
         if self._turn is None:
@@ -241,9 +256,18 @@ class Writer:
                 raise
             return refusal
 
+    def _answer(self, answers: list[Answered]) -> None:
+        with self._gate:
+            self._owed -= len(answers)
+        _answer(answers)
+
     def _tell(self, hint: Hint) -> None:
         if hint:
             self._on_commit(hint)
+
+
+class WriterThread(threading.Thread):
+    """Told from others, because whoever waits on it for a write may wait for ever."""
 
 
 class _Waiting:

@@ -1,0 +1,35 @@
+"""Transactions of the application run beside the store's own writes where the database lets them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .writer import Writer
+
+MOST = 8
+"""Functions of applications that run at once in a process; the others wait for one to end."""
+
+
+class Lanes:
+    """Writers for operations that take as long as somebody's function does; each is started at the first need."""
+
+    def __init__(self, start: Callable[[], Writer]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._writers: list[Writer] = []
+
+    def choose(self) -> Writer:
+        """The one with the least before it."""
+        with self._lock:
+            idle = next((writer for writer in self._writers if writer.load == 0), None)
+            if idle is None and len(self._writers) < MOST:
+                idle = self._start()
+                self._writers.append(idle)
+            return idle or min(self._writers, key=lambda writer: writer.load)
+
+    def close(self) -> None:
+        with self._lock:
+            writers, self._writers = self._writers, []
+        for writer in writers:
+            writer.close()
