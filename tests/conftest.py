@@ -10,6 +10,7 @@ import pytest
 
 from backburner import Backburner, Settings
 from backburner.worker.thread import WorkerThread
+from tests.support.backends import BACKENDS, Backend
 from tests.support.migrated import copy_migrated
 
 Start = Callable[..., WorkerThread]
@@ -47,6 +48,15 @@ def worker(bb: Backburner) -> Iterator[Start]:
     yield start
     for thread in started:
         thread.stop()
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest, missing: Callable[[str], NoReturn]) -> Backend:
+    """Each of the databases in turn."""
+    found = BACKENDS[request.param]
+    if not found.answers():
+        missing(found.needs)
+    return found
 
 
 @pytest.fixture

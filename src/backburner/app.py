@@ -16,8 +16,8 @@ from .crons import CronDecorator
 from .domain.backoff import Backoff
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, UnknownTask
-from .domain.job import fresh, unseen
-from .domain.operations import Limit
+from .domain.job import NewJob, fresh, unseen
+from .domain.operations import Limit, Submitted
 from .ports import Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
@@ -27,14 +27,21 @@ from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_
 from .watcher import Watcher
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    import psycopg
     from fastapi import APIRouter, Request
     from sqlalchemy import Connection, Engine
-    from sqlalchemy.orm import Session
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
     from .delivery.hubs import Hubs
     from .llm.client import Llm
     from .llm.settings import ModelSettings
     from .wiring import Parts
+
+    SyncTransaction = Session | scoped_session[Any] | Connection | sqlite3.Connection | psycopg.Connection[Any]
+    AsyncTransaction = AsyncSession | async_scoped_session[Any] | AsyncConnection | psycopg.AsyncConnection[Any]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -190,7 +197,7 @@ class Backburner:
 
     def submit_in(
         self,
-        session: Session | Connection,
+        transaction: SyncTransaction,
         task: Task[P, R] | Submission[P, R],
         /,
         *args: P.args,
@@ -198,22 +205,42 @@ class Backburner:
     ) -> Job[R]:
         """Insert a job through the application's own transaction: it exists exactly if that commits.
 
-        ``session`` is a SQLAlchemy session or connection on the same database file with the standard ``sqlite3``
-        driver (`create_engine` gives one); another one is refused with `ConfigurationError`. ``task`` may be
-        ``task.using(owner=…)``. Inside a run (`Run.transaction`) the owner is the run's.
+        ``transaction`` is a SQLAlchemy session or connection on the same database (with the standard ``sqlite3`` driver
+        on SQLite; `create_engine` gives one), or a bare connection of ``sqlite3`` or psycopg; another one is refused
+        with `ConfigurationError`. ``task`` may be ``task.using(owner=…)``; inside a run (`Run.transaction`) the owner
+        is the run's. A key is held until the transaction ends: a submit with the same one waits for that. Raises
+        `InvalidArguments`, `DuplicateJob`.
         """
         submission = task if isinstance(task, Submission) else task.using()
         new = submission.new_job(args, kwargs)
-        now = self._open().insert_through(session, new)
-        return Job(self, replace(fresh(new, now), seq=0), submission.task)
+        return _entered(self, new, self._open().submit_through(transaction, new), submission.task)
+
+    async def submit_in_async(
+        self,
+        transaction: AsyncTransaction,
+        task: Task[P, R] | Submission[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Job[R]:
+        """The same for an ``AsyncSession`` or ``AsyncConnection`` of SQLAlchemy's, or psycopg's ``AsyncConnection``."""
+        submission = task if isinstance(task, Submission) else task.using()
+        new = submission.new_job(args, kwargs)
+        parts = await asyncio.to_thread(self._open)
+        return _entered(self, new, await parts.submit_through_async(transaction, new), submission.task)
 
     def create_engine(self, *, read_only: bool = False) -> Engine:
         """A SQLAlchemy engine on the same database for the application's own tables.
 
-        Its write transactions take their turn with backburner's and are fully durable; a ``read_only`` one waits for
-        nobody. Dispose of it when done.
+        Its commits are fully durable, and on SQLite its write transactions take their turn with backburner's; a
+        ``read_only`` one waits for nobody. A database that cannot be used is `StoreUnavailable`. Dispose of it when
+        done.
         """
         return self._open().create_engine(read_only)
+
+    def create_async_engine(self, *, read_only: bool = False) -> AsyncEngine:
+        """The same for asyncio: by way of aiosqlite on SQLite, of psycopg on PostgreSQL."""
+        return self._open().create_async_engine(read_only)
 
     def on_open(self, prepare: Callable[[Backburner], None]) -> None:
         """Call ``prepare(bb)`` whenever the store has been opened, before it is used: the place for an application's
@@ -368,3 +395,9 @@ class Backburner:
 
     def _make_llm(self, run: Run) -> Llm:
         return self._open().make_llm(run, self.model)
+
+
+def _entered(bb: Backburner, new: NewJob, submitted: Submitted, task: Task[Any, R]) -> Job[R]:
+    """The job of somebody's transaction: not announced yet, or one that stands for it."""
+    instead = submitted.instead.get(new.id)
+    return Job(bb, instead or replace(fresh(new, submitted.at), seq=0), task)

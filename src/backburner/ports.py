@@ -67,6 +67,11 @@ class Signal(Protocol):
         """Tell everyone, this process included. Never blocks, never raises."""
         ...
 
+    def at_commit(self, hint: Hint) -> tuple[str, str] | None:
+        """The channel and the message with which PostgreSQL's NOTIFY, inside somebody's transaction, rings when that
+        commits; None where there is no such way."""
+        ...
+
     def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
         """Call ``listener`` for every hint, from a thread of the signal's; the answer unsubscribes."""
         ...

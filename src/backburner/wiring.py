@@ -11,7 +11,7 @@ from .delivery.hubs import Hubs
 from .domain.crons import Cron
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
-from .domain.operations import Limit
+from .domain.operations import Limit, Submitted
 from .handler import AsyncHandler, ProcessHandler, ThreadHandler
 from .ports import Handler, Signal
 from .processes.children import Children
@@ -29,6 +29,7 @@ from .worker.worker import Limits, Worker
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from .llm.client import Llm
     from .llm.pool import ClientPool
@@ -62,19 +63,20 @@ class Parts:
         return Llm(run, model, self.model_clients)
 
     def create_engine(self, read_only: bool) -> Engine:
-        from .store.application import create_engine
+        return self.database.create_engine(read_only)
 
-        return create_engine(self._file(), read_only)
+    def create_async_engine(self, read_only: bool) -> AsyncEngine:
+        return self.database.create_async_engine(read_only)
 
-    def insert_through(self, session: Any, job: NewJob) -> int:
-        from .store.application import insert_through
+    def submit_through(self, given: Any, job: NewJob) -> Submitted:
+        from .store.joining import submit_through
 
-        return insert_through(session, job, self._file(), self.signal.ring)
+        return submit_through(given, job, self.database, self.signal)
 
-    def _file(self) -> SQLite:
-        if not isinstance(self.database, SQLite):
-            raise ConfigurationError("an application's own transactions need an SQLite file in this version")
-        return self.database
+    async def submit_through_async(self, given: Any, job: NewJob) -> Submitted:
+        from .store.joining import submit_through_async
+
+        return await submit_through_async(given, job, self.database, self.signal)
 
     def make_children(self, settings: Settings, model: Callable[[], ModelSettings | None]) -> Children:
         return Children(self.store, settings, model)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from backburner.ports import Hint, Store
 from backburner.store.store import SQLStore
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import Backend
 
 Ring = Callable[[Hint], None]
 Open = Callable[..., Store]
-
-
-@pytest.fixture(params=list(BACKENDS))
-def backend(request: pytest.FixtureRequest, missing: Callable[[str], NoReturn]) -> Backend:
-    found = BACKENDS[request.param]
-    if not found.answers():
-        missing(found.needs)
-    return found
 
 
 @pytest.fixture

@@ -1,23 +1,40 @@
+"""A job that enters through the application's own transaction exists exactly if that commits, whatever carries it."""
+
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from psycopg.rows import dict_row
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from backburner import Backburner, Run
-from backburner.domain.errors import ConfigurationError, StoreUnavailable
-from backburner.domain.job import Status
-from backburner.domain.operations import Cancel, GetJob, JobEvents, OwnerEvents
-from backburner.ports import Hint
-from backburner.store import turn
-from tests.support.making import claim, kinds, log_of, look, refusal, register
+from backburner import Backburner, ConfigurationError, Run, Settings, Status
+from backburner.domain.errors import DuplicateJob
+from backburner.domain.operations import Cancel, ExpireWaiting, GetJob, JobEvents, OwnerEvents
+from tests.support.backends import Backend
+from tests.support.hearing import Ear
+from tests.support.making import claim, kinds, log_of, look, register
+from tests.support.postgres import fresh_database
+
+Open = Callable[[Backburner], AbstractContextManager[tuple[Any, Callable[[], None], Callable[[], None]]]]
+"""Opens what carries a transaction: itself, its commit and its rollback."""
+
+
+@pytest.fixture
+def bb(backend: Backend, tmp_path: Path) -> Iterator[Backburner]:
+    with backend.fresh(tmp_path) as url:
+        bb = Backburner(settings=Settings(_env_file=None, database_url=url))  # type: ignore[call-arg]
+        yield bb
+        bb.close()
 
 
 @pytest.fixture
@@ -30,7 +47,7 @@ def noted(bb: Backburner) -> Any:
 
 
 @pytest.fixture
-def engine(bb: Backburner, noted: Any) -> Iterator[Engine]:
+def engine(bb: Backburner) -> Iterator[Engine]:
     engine = bb.create_engine()
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE notes (body TEXT)"))
@@ -38,88 +55,150 @@ def engine(bb: Backburner, noted: Any) -> Iterator[Engine]:
     engine.dispose()
 
 
-def note_and_raise(connection: Connection) -> None:
-    connection.execute(text("INSERT INTO notes VALUES ('c')"))
-    raise RuntimeError("no")
+def own_url(bb: Backburner, driver: str = "psycopg") -> str:
+    """As an application would write it that never heard of backburner's engines."""
+    url = make_url(bb.settings.database_url)
+    return (url if url.drivername == "sqlite" else url.set(drivername=f"postgresql+{driver}")).render_as_string()
+
+
+@contextmanager
+def our_session(bb: Backburner) -> Iterator[Any]:
+    engine = bb.create_engine()
+    with Session(engine) as session:
+        yield session, session.commit, session.rollback
+    engine.dispose()
+
+
+@contextmanager
+def our_connection(bb: Backburner) -> Iterator[Any]:
+    engine = bb.create_engine()
+    with engine.connect() as connection:
+        yield connection, connection.commit, connection.rollback
+    engine.dispose()
+
+
+@contextmanager
+def own_session(bb: Backburner) -> Iterator[Any]:
+    bb.open()
+    engine = create_engine(own_url(bb))
+    with Session(engine) as session:
+        yield session, session.commit, session.rollback
+    engine.dispose()
+
+
+@contextmanager
+def flask_session(bb: Backburner) -> Iterator[Any]:
+    """As Flask-SQLAlchemy's ``db.session``."""
+    engine = bb.create_engine()
+    registry = scoped_session(sessionmaker(engine))
+    yield registry, registry.commit, registry.rollback
+    registry.remove()
+    engine.dispose()
+
+
+def strange_rows(cursor: sqlite3.Cursor, row: Any) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+@contextmanager
+def bare_connection(bb: Backburner) -> Iterator[Any]:
+    """Its rows are dictionaries, as many applications like them."""
+    bb.open()
+    url = bb.settings.database_url
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.row_factory = strange_rows
+            yield connection, connection.commit, connection.rollback
+    else:
+        with closing(psycopg.connect(url, row_factory=dict_row, cursor_factory=psycopg.ClientCursor)) as carrier:
+            yield carrier, carrier.commit, carrier.rollback
+
+
+CARRIERS = [our_session, our_connection, own_session, flask_session, bare_connection]
+
+
+@pytest.fixture(params=CARRIERS, ids=lambda carrier: carrier.__name__)
+def carry(request: pytest.FixtureRequest) -> Open:
+    found: Open = request.param
+    return found
 
 
 def exists(bb: Backburner, job: str) -> bool:
     return bb.store.read_sync(GetJob(job)) is not None
 
 
-def test_a_job_exists_exactly_if_the_transaction_commits(bb: Backburner, noted: Any, engine: Engine) -> None:
-    with Session(engine) as session:
-        session.execute(text("INSERT INTO notes VALUES ('a')"))
-        job = bb.submit_in(session, noted, "a")
+def test_a_job_exists_exactly_if_the_transaction_commits(bb: Backburner, noted: Any, carry: Open) -> None:
+    with carry(bb) as (carrier, commit, rollback):
+        job = bb.submit_in(carrier, noted.using(owner="ann", priority=9), "a")
         assert not exists(bb, job.id)
-        session.commit()
-    assert look(bb.store, job.id).status is Status.PENDING
-    assert look(bb.store, job.id).args == {"body": "a"}
-
-
-def test_a_job_of_a_rolled_back_transaction_never_was(bb: Backburner, noted: Any, engine: Engine) -> None:
-    with Session(engine) as session:
-        job = bb.submit_in(session, noted, "a")
-        session.rollback()
-    assert not exists(bb, job.id)
-
-
-def test_a_connection_serves_as_well_as_a_session(bb: Backburner, noted: Any, engine: Engine) -> None:
-    with engine.begin() as connection:
-        job = bb.submit_in(connection, noted.using(owner="ann", priority=9), "a")
+        commit()
+        lost = bb.submit_in(carrier, noted, "b")
+        rollback()
     record = look(bb.store, job.id)
-    assert (record.owner, record.priority) == ("ann", 9)
+    assert (Status.PENDING, {"body": "a"}, "ann", 9) == (record.status, record.args, record.owner, record.priority)
+    assert not exists(bb, lost.id)
+    assert [job.id] == [each.id for each in claim(bb.store, register(bb.store, "noted"), noted=None)]
 
 
-def test_an_applications_own_engine_on_the_same_file_serves_too(bb: Backburner, noted: Any) -> None:
-    bb.open()
-    own = create_engine(bb.settings.database_url)
-    with Session(own) as session:
-        job = bb.submit_in(session, noted, "a")
-        session.commit()
-    own.dispose()
-    assert exists(bb, job.id)
-
-
-def test_the_bell_rings_after_the_commit(bb: Backburner, noted: Any, engine: Engine) -> None:
-    hints: list[Hint] = []
-    rung = threading.Event()
-
-    def listen(hint: Hint) -> None:
-        hints.append(hint)
-        rung.set()
-
-    unsubscribe = bb.signal.subscribe(listen)
-    with Session(engine) as session:
-        bb.submit_in(session, noted, "a")
-        session.commit()
-    assert rung.wait(5)
+def test_the_bell_rings_when_it_is_committed_and_not_before(bb: Backburner, noted: Any, carry: Open) -> None:
+    """Also where nobody but the net of the signal can notice it."""
+    ear = Ear()
+    unsubscribe = bb.signal.subscribe(ear)
+    other = noted.submit_sync("somebody else's, so that the bell is known to work")
+    ear.wait_for(lambda heard: any(hint.work for hint in heard))
+    with carry(bb) as (carrier, commit, _):
+        job = bb.submit_in(carrier, noted, "a")
+        ear.heard.clear()
+        commit()
+        ear.wait_for(lambda heard: any(hint.work for hint in heard))
     unsubscribe()
-    assert hints[0].work
+    assert [other.id, job.id] == [each.id for each in claim(bb.store, register(bb.store, "noted"), noted=None)]
 
 
-def test_another_file_is_refused(bb: Backburner, noted: Any, tmp_path: Path) -> None:
-    for url in (f"sqlite:///{tmp_path}/other.db", "sqlite://"):
-        other = create_engine(url)
-        with Session(other) as session, pytest.raises(ConfigurationError, match="one database for both"):
-            bb.submit_in(session, noted, "a")
-        other.dispose()
+def test_a_key_is_taken_with_the_job_and_given_up_with_it(bb: Backburner, noted: Any, carry: Open) -> None:
+    with carry(bb) as (carrier, commit, rollback):
+        bb.submit_in(carrier, noted.using(key="k"), "a")
+        rollback()
+        first = bb.submit_in(carrier, noted.using(key="k"), "b")
+        again = bb.submit_in(carrier, noted.using(key="k"), "c")
+        commit()
+        later = bb.submit_in(carrier, noted.using(key="k"), "d")
+        rollback()
+    assert first.id == again.id == later.id
+    assert first.id == noted.using(key="k").submit_sync("e").id
+    assert later.record.status is Status.PENDING
 
 
-def test_another_driver_is_refused(bb: Backburner, noted: Any) -> None:
-    class Stranger:
-        def __init__(self, raw: sqlite3.Connection) -> None:
-            self.raw = raw
+def test_a_key_that_a_live_job_has_is_rejected_where_the_task_says_so(bb: Backburner, carry: Open) -> None:
+    @bb.task(on_duplicate="reject")
+    async def once(run: Run) -> None: ...
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.raw, name)
+    live = once.using(key="k").submit_sync()
+    with carry(bb) as (carrier, commit, _):
+        with pytest.raises(DuplicateJob, match=live.id):
+            bb.submit_in(carrier, once.using(key="k"))
+        other = bb.submit_in(carrier, once.using(key="l"))
+        commit()
+    assert exists(bb, other.id)
 
-    raw = sqlite3.connect(":memory:")
-    other = create_engine("sqlite://", creator=lambda: Stranger(raw))
-    with Session(other) as session, pytest.raises(ConfigurationError, match="two SQLite libraries"):
-        bb.submit_in(session, noted, "a")
-    other.dispose()
-    raw.close()
+
+def test_delay_run_at_and_expiry_hold(bb: Backburner, noted: Any, carry: Open) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with carry(bb) as (carrier, commit, _):
+        delayed = bb.submit_in(carrier, noted.using(delay=3600), "a")
+        dated = bb.submit_in(carrier, noted.using(run_at=tomorrow), "b")
+        brief = bb.submit_in(carrier, noted.using(expires=60), "c")
+        commit()
+    assert look(bb.store, dated.id).run_at == int(tomorrow.timestamp() * 1e6)
+    move(bb, seconds=61)
+    assert bb.store.write_sync(ExpireWaiting()) == 1
+    assert kinds(bb.store, brief.id) == ["job.submitted", "job.failed"]
+    move(bb, seconds=3600)
+    assert [delayed.id] == [each.id for each in claim(bb.store, register(bb.store, "noted"), noted=None)]
+
+
+def move(bb: Backburner, seconds: int) -> None:
+    bb.store.database.shift += seconds * 1_000_000  # type: ignore[attr-defined]
 
 
 def test_the_submit_is_announced_once_by_the_next_claim(bb: Backburner, noted: Any, engine: Engine) -> None:
@@ -159,58 +238,122 @@ def test_a_crowd_is_announced_before_any_of_it_starts(bb: Backburner, noted: Any
         assert [(event.seq, event.kind) for event in events] == [(1, "job.submitted"), (2, "job.started")]
 
 
-def test_a_held_transaction_of_the_application_is_named_when_patience_ends(
-    bb: Backburner, noted: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_savepoint_that_is_undone_takes_the_job_with_it(bb: Backburner, noted: Any, engine: Engine) -> None:
+    with Session(engine) as session:
+        kept = bb.submit_in(session, noted, "a")
+        savepoint = session.begin_nested()
+        lost = bb.submit_in(session, noted, "b")
+        savepoint.rollback()
+        session.commit()
+    assert (True, False) == (exists(bb, kept.id), exists(bb, lost.id))
+
+
+def test_an_application_that_holds_its_transaction_open_stops_nobody_on_postgresql(
+    bb: Backburner, noted: Any, engine: Engine, backend: Backend
 ) -> None:
-    monkeypatch.setattr(turn, "PATIENCE", 0.02)
-    with engine.connect() as connection:
-        connection.execute(text("INSERT INTO notes VALUES ('held')"))
-        with pytest.raises(StoreUnavailable, match="has been writing"):
-            noted.submit_sync("a")
-        connection.rollback()
-    noted.submit_sync("b")
+    if not backend.open(bb.settings.database_url).concurrent:
+        pytest.skip("one at a time writes to this database")
+    with Session(engine) as session:
+        held = bb.submit_in(session, noted.using(owner="ann", key="k"), "held")
+        other = noted.using(owner="ann").submit_sync("other")
+        assert [other.id] == [each.id for each in claim(bb.store, register(bb.store, "noted"), noted=None)]
+        session.commit()
+    assert exists(bb, held.id)
 
 
-def test_the_turn_is_given_back_whichever_way_a_transaction_ends(bb: Backburner, noted: Any, engine: Engine) -> None:
-    with engine.connect() as connection:
-        connection.execute(text("INSERT INTO notes VALUES ('a')"))
-        connection.commit()
-        noted.submit_sync("after a commit")
-        connection.execute(text("INSERT INTO notes VALUES ('b')"))
-        connection.rollback()
-        noted.submit_sync("after a rollback")
-    with pytest.raises(RuntimeError, match="no"), engine.begin() as connection:
-        note_and_raise(connection)
-    noted.submit_sync("after an error")
-    with pytest.raises(OperationalError, match="no such table"), engine.begin() as connection:
-        connection.execute(text("INSERT INTO nowhere VALUES ('c')"))
-    noted.submit_sync("after a bad statement")
-    connection = engine.connect()
-    connection.execute(text("INSERT INTO notes VALUES ('d')"))
-    connection.close()
-    noted.submit_sync("after a close")
+def test_another_database_is_refused(bb: Backburner, noted: Any, tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/other.db", "sqlite://"):
+        other = create_engine(url)
+        with Session(other) as session, pytest.raises(ConfigurationError, match="one database for both"):
+            bb.submit_in(session, noted, "a")
+        other.dispose()
 
 
-def test_a_turn_that_never_came_leaves_the_connection_usable(
-    bb: Backburner, noted: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_another_database_of_the_same_server_is_refused_and_another_schema_too(
+    bb: Backburner, noted: Any, backend: Backend
 ) -> None:
-    with engine.connect() as holder, engine.connect() as other:
-        holder.execute(text("INSERT INTO notes VALUES ('held')"))
-        with monkeypatch.context() as patch:
-            patch.setattr(turn, "PATIENCE", 0.02)
-            assert refusal(lambda: other.execute(text("INSERT INTO notes VALUES ('x')"))) is StoreUnavailable
-        holder.commit()
-        other.execute(text("INSERT INTO notes VALUES ('y')"))
-        other.commit()
-        assert other.execute(text("SELECT body FROM notes ORDER BY body")).scalars().all() == ["held", "y"]
+    if backend.name == "sqlite":
+        pytest.skip("SQLite has no server")
+    with fresh_database() as url, closing(psycopg.connect(url)) as elsewhere:
+        refused(bb, elsewhere, noted, "another server or database")
+    with closing(psycopg.connect(bb.settings.database_url, options="-c search_path=pg_temp")) as hidden:
+        refused(bb, hidden, noted, "search_path")
 
 
-def test_a_read_only_engine_waits_for_nobody(bb: Backburner, noted: Any, engine: Engine) -> None:
-    reading = bb.create_engine(read_only=True)
-    with engine.begin() as connection:
-        connection.execute(text("INSERT INTO notes VALUES ('held')"))
-        with reading.connect() as reader:
-            assert reader.execute(text("SELECT count(*) FROM notes")).scalar() == 0
-            with pytest.raises(StoreUnavailable, match="read-only"):
-                reader.execute(text("INSERT INTO notes VALUES ('x')"))
-    reading.dispose()
+def refused(bb: Backburner, given: Any, noted: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        bb.submit_in(given, noted, "a")
+
+
+def test_another_driver_is_refused(tmp_path: Path) -> None:
+    class Stranger:
+        def __init__(self, raw: sqlite3.Connection) -> None:
+            self.raw = raw
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.raw, name)
+
+    bb = Backburner(f"sqlite:///{tmp_path}/jobs.db")
+    noted = bb.task(name="noted")(lambda run, body: body)
+    raw = sqlite3.connect(":memory:")
+    other = create_engine("sqlite://", creator=lambda: Stranger(raw))
+    with Session(other) as session, pytest.raises(ConfigurationError, match="two SQLite libraries"):
+        bb.submit_in(session, noted, "a")
+    other.dispose()
+    raw.close()
+    bb.close()
+
+
+def test_a_connection_that_commits_each_statement_is_refused(bb: Backburner, noted: Any) -> None:
+    bb.open()
+    url = bb.settings.database_url
+    sqlite = url.startswith("sqlite")
+    raw: Any = (
+        sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        if sqlite
+        else psycopg.connect(url, autocommit=True)
+    )
+    with closing(raw):
+        with pytest.raises(ConfigurationError, match="commits every statement"):
+            bb.submit_in(raw, noted, "a")
+        raw.execute("BEGIN")
+        job = bb.submit_in(raw, noted, "a")
+        raw.execute("COMMIT")
+    own = create_engine(own_url(bb), isolation_level="AUTOCOMMIT")
+    with own.connect() as connection, pytest.raises(ConfigurationError, match="commits every statement"):
+        bb.submit_in(connection, noted, "a")
+    own.dispose()
+    assert exists(bb, job.id)
+
+
+def test_what_is_no_connection_is_refused(bb: Backburner, noted: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"builtins\.str"):
+        bb.submit_in("a session", noted, "a")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="has no database"):
+        bb.submit_in(Session(), noted, "a")
+
+
+def test_threads_may_submit_in_their_transactions_at_once(bb: Backburner, noted: Any, engine: Engine) -> None:
+    jobs: list[str] = []
+
+    def submit(number: int) -> None:
+        for turn in range(10):
+            with Session(engine) as session:
+                job = bb.submit_in(session, noted.using(owner="ann"), f"{number} {turn}")
+                session.execute(text("INSERT INTO notes VALUES (:job)"), {"job": job.id})
+                session.commit()
+            jobs.append(job.id)
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with engine.connect() as connection:
+        noted_jobs = connection.execute(text("SELECT body FROM notes")).scalars().all()
+    worker = register(bb.store, "noted")
+    claimed: list[str] = []
+    while more := claim(bb.store, worker, count=64, noted=None):
+        claimed += [each.id for each in more]
+    assert 60 == len(jobs)
+    assert sorted(jobs) == sorted(noted_jobs) == sorted(claimed)

@@ -55,10 +55,14 @@ class Doorbell:
                 continue  # the last one out has just removed the folder
             return bell
 
+    def at_commit(self, hint: Hint) -> None:
+        """No statement of SQLite's rings: who commits it rings, or the net notices."""
+
     def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
         unsubscribe = self._listeners.add(listener)
         with self._lock:
             if self._thread is None:
+                self._changed()  # what is written from now on is a change
                 self._thread = threading.Thread(target=self._listen, name="backburner-doorbell", daemon=True)
                 self._thread.start()
         return unsubscribe

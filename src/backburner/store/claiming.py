@@ -20,7 +20,7 @@ from .failing import expire
 from .limiting import Rooms, set_aside
 from .merging import Head, Line, merge
 from .settling import LEAVE_PARKED
-from .submitting import Waiting, announce
+from .submitting import Waiting, announce, is_unannounced
 
 jobs, ready, scheduled, leases, lines = tables.jobs, tables.ready, tables.scheduled, tables.leases, tables.lines
 
@@ -197,7 +197,7 @@ FIND_DUE = Statement(
         scheduled.c.job_id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority, scheduled.c.run_at, jobs.c.attempt
     )
     .join(jobs, jobs.c.id == scheduled.c.job_id)
-    .where(scheduled.c.run_at <= bindparam("now"))
+    .where(scheduled.c.run_at <= bindparam("now"), ~is_unannounced(scheduled.c.job_id))
     .order_by(scheduled.c.run_at)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True, of=scheduled)

@@ -60,14 +60,14 @@ class Statement:
     def single(self, language: Language) -> Sql:
         found = self._single.get(language.name)
         if found is None:
-            found = self._single[language.name] = _compile(self._built(language), language)
+            found = self._single[language.name] = _compile(self.clause(language), language)
         return found
 
     def bulk(self, language: Language) -> Sql:
         """For many rows at once, each parameter an array."""
         found = self._bulk.get(language.name)
         if found is None:
-            clause: Any = self._built(language)
+            clause: Any = self.clause(language)
             found = self._bulk[language.name] = _compile(from_arrays(clause), language)
         return found
 
@@ -76,7 +76,7 @@ class Statement:
         if language.arrays and isinstance(self._clause, Insert | Update | Delete) and not self._clause._returning:
             self.bulk(language)
 
-    def _built(self, language: Language) -> ClauseElement:
+    def clause(self, language: Language) -> ClauseElement:
         return self._clause if isinstance(self._clause, ClauseElement) else self._clause(language.insert)
 
 
@@ -158,6 +158,11 @@ class Connection:
     def one(self, statement: Statement, **parameters: Any) -> Row | None:
         sql, names, constants = statement.single(self.language)
         row: Row | None = self.raw.execute(sql, _values(names, constants, parameters)).fetchone()
+        return row
+
+    def ask(self, sql: str) -> Row:
+        """The first row of what is asked in the database's own words."""
+        row: Row = self.raw.execute(sql).fetchone()
         return row
 
     def among(self, family: Family, values: Sequence[str], **parameters: Any) -> list[Row]:

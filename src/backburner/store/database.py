@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .connection import Language
+from ..domain.errors import StoreUnavailable
+from .connection import Connection, Language
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 class Turn(Protocol):
@@ -85,6 +90,32 @@ class Database(Protocol):
     def translate(self, error: BaseException) -> BaseException:
         """The driver's error in backburner's words, or itself where it is a mistake of ours."""
         ...
+
+    def outage(self, error: BaseException) -> StoreUnavailable | None:
+        """What a driver's error in an application's own statement says about the database; None where the statement is
+        what is wrong."""
+        ...
+
+    def join(self, connection: Connection, driver: Any) -> int:
+        """Make sure that somebody else's connection is in a transaction of this very database; answers the time.
+
+        ``driver`` is the driver's own connection behind it. Raises `ConfigurationError`.
+        """
+        ...
+
+    def bare(self, given: Any) -> Any:
+        """What executes on a bare connection of the driver whatever its owner has set, None for something else."""
+        ...
+
+    def bare_async(self, given: Any) -> Any:
+        """The same for the driver's own asyncio connection; to be used inside a greenlet."""
+        ...
+
+    def create_engine(self, read_only: bool) -> Engine:
+        """For the application's own tables."""
+        ...
+
+    def create_async_engine(self, read_only: bool) -> AsyncEngine: ...
 
     def lock_worker(self, worker: str) -> Callable[[], None]:
         """Take the lock that dies with this process; call the answer to give it back."""

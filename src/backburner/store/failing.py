@@ -17,7 +17,7 @@ from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
 from .keying import leave_key
-from .submitting import announce
+from .submitting import announce, is_unannounced
 
 jobs, ready, workers, unknown = tables.jobs, tables.ready, tables.workers, tables.unknown_tasks
 
@@ -108,7 +108,7 @@ WAITING_FOR = Statement(
 )
 FIND_LATE = Statement(
     select(tables.deadlines.c.job_id)
-    .where(tables.deadlines.c.at <= bindparam("now"))
+    .where(tables.deadlines.c.at <= bindparam("now"), ~is_unannounced(tables.deadlines.c.job_id))
     .order_by(tables.deadlines.c.at)
     .limit(bindparam("count"))
 )

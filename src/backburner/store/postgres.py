@@ -7,19 +7,25 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
 
 from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable
-from .connection import Language
+from .connection import Connection, Language
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 OLDEST = 130000
 CONNECTING: dict[str, Any] = {
@@ -34,6 +40,13 @@ HELD_LOCKS = (
     "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
     "WHERE locktype = 'advisory' AND objsubid = 1 AND d.datname = current_database() AND granted"
 )
+WHEREABOUTS = (
+    "SELECT pg_postmaster_start_time()::text, d.oid::bigint, to_regclass('bb_jobs')::oid::bigint, "
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM pg_database d WHERE d.datname = current_database()"
+)
+"""The server, the database and the schema that a connection works in, and the time. Any user may ask."""
+OUTAGES = ("08", "53", "57P")
+"""Classes of SQLSTATE: connections, resources, the operator."""
 BUSY_TABLES = (
     "bb_ready",
     "bb_scheduled",
@@ -61,6 +74,7 @@ class Postgres:
             insert=insert,
             engine_options={"use_native_hstore": False},
         )
+        self._whereabouts: list[Any] = []
         self._locks = SessionLocks(lambda: self._open("locks"))
 
     @property
@@ -95,10 +109,7 @@ class Postgres:
 
     def _open(self, purpose: str) -> Any:
         try:
-            given = conninfo_to_dict(self.address)
-            raw: Any = psycopg.connect(
-                **{**CONNECTING, "application_name": f"backburner {purpose}", **given}, autocommit=True
-            )
+            raw: Any = psycopg.connect(**self.parameters(purpose), autocommit=True)
             raw.execute("SET jit = off")
         except (psycopg.Error, UnicodeError) as error:
             raise self.translate(error) from error
@@ -107,6 +118,10 @@ class Postgres:
         # The size of a number must not make another prepared statement of it.
         raw.adapters.register_dumper(int, Int8Dumper)
         return raw
+
+    def parameters(self, purpose: str) -> dict[str, Any]:
+        """Raises what psycopg raises for an address that is none."""
+        return {**CONNECTING, "application_name": f"backburner {purpose}", **conninfo_to_dict(self.address)}
 
     def begin(self, raw: Any) -> int:
         cursor = raw.execute(f"BEGIN; {CLOCK}")
@@ -136,6 +151,8 @@ class Postgres:
             self.roll_back(raw)
 
     def repeatable(self, error: BaseException) -> bool:
+        if isinstance(error, DBAPIError):  # an application's statement: that a row is there already is its own affair
+            return isinstance(error.orig, errors.DeadlockDetected | errors.SerializationFailure)
         return isinstance(error, errors.DeadlockDetected | errors.SerializationFailure | errors.UniqueViolation)
 
     def translate(self, error: BaseException) -> BaseException:
@@ -155,6 +172,60 @@ class Postgres:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return StoreUnavailable(f"{self.place} cannot be used: {text}")
         return error
+
+    def outage(self, error: BaseException) -> StoreUnavailable | None:
+        state = getattr(error, "sqlstate", None)
+        gone = isinstance(error, psycopg.OperationalError) and state is None
+        if not gone and (state is None or not state.startswith(OUTAGES)):
+            return None
+        found = self.translate(error)
+        return (
+            found if isinstance(found, StoreUnavailable) else StoreUnavailable(f"{self.place} cannot be used: {error}")
+        )
+
+    def join(self, connection: Connection, driver: Any) -> int:
+        *theirs, now = connection.ask(WHEREABOUTS)
+        if theirs != self._whereabouts:
+            self._whereabouts = self._look_around()  # the server may have been restarted since
+        if theirs != self._whereabouts:
+            where = (
+                "looks for tables in another schema: set its search_path like that of the jobs' address"
+                if theirs[:2] == self._whereabouts[:2]
+                else "is one to another server or database: use one database for both, or submit() after the commit"
+            )
+            raise ConfigurationError(f"the jobs are in {self.place}, and the connection given to submit_in {where}.")
+        if not _in_transaction(driver):
+            raise ConfigurationError(
+                "submit_in was given a connection that commits every statement by itself: begin a transaction first, "
+                "or use submit()."
+            )
+        return int(now) + self.shift
+
+    def _look_around(self) -> list[Any]:
+        raw = self._open("whereabouts")
+        try:
+            *found, _ = raw.execute(WHEREABOUTS).fetchone()
+            return list(found)
+        finally:
+            raw.close()
+
+    def bare(self, given: Any) -> Any:
+        return Plain(given) if isinstance(given, psycopg.Connection) else None
+
+    def bare_async(self, given: Any) -> Any:
+        from .awaited import Awaited
+
+        return Awaited(given) if isinstance(given, psycopg.AsyncConnection) else None
+
+    def create_engine(self, read_only: bool) -> Engine:
+        from .postgres_engine import create_engine
+
+        return create_engine(self, read_only)
+
+    def create_async_engine(self, read_only: bool) -> AsyncEngine:
+        from .postgres_engine import create_async_engine
+
+        return create_async_engine(self, read_only)
 
     def lock_worker(self, worker: str) -> Callable[[], None]:
         return self._locks.take(worker)
@@ -179,6 +250,25 @@ class Postgres:
 
     def dispose(self) -> None:
         self._locks.close()
+
+
+class Plain:
+    """Somebody's connection, answering plain tuples by plain cursors whatever its own are."""
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        self._raw = raw
+
+    def execute(self, sql: Any, parameters: Sequence[Any] | None = None) -> Any:
+        return psycopg.Cursor(self._raw, row_factory=tuple_row).execute(sql, parameters)
+
+
+def _in_transaction(driver: Any) -> bool:
+    """Asked after a statement: psycopg and psycopg2 say it in one way, asyncpg in another."""
+    info = getattr(driver, "info", None)
+    if info is not None:
+        return bool(info.transaction_status != TransactionStatus.IDLE)
+    asked = getattr(driver, "is_in_transaction", None)
+    return bool(asked()) if asked is not None else not getattr(driver, "autocommit", False)
 
 
 class Free:

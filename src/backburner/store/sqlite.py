@@ -8,15 +8,19 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from ..domain.errors import BackburnerError, ConfigurationError, StoreUnavailable
-from .connection import Language
+from .connection import Connection, Language
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHECKPOINT_PAGES = 1024  # 4 MB of 4 KiB pages
 
@@ -199,6 +203,48 @@ class SQLite:
             return error
         return StoreUnavailable(f"{self.path} cannot be used: {text}")
 
+    def outage(self, error: BaseException) -> StoreUnavailable | None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return None
+        found = self.translate(error)
+        return found if isinstance(found, StoreUnavailable) else None
+
+    def join(self, connection: Connection, driver: Any) -> int:
+        if not isinstance(getattr(driver, "_conn", driver), sqlite3.Connection):  # aiosqlite's is in its `_conn`
+            raise ConfigurationError(
+                f"submit_in needs a connection of the standard sqlite3 module, this one is {type(driver).__module__}: "
+                "two SQLite libraries in one process ignore each other's locks. Use bb.create_engine()."
+            )
+        file = os.fsdecode(connection.ask("PRAGMA database_list")[2] or "")
+        if not file or os.path.realpath(file) != self.path:
+            raise ConfigurationError(
+                f"submit_in was given a connection to {file or 'an in-memory database'}, the jobs are in {self.path}: "
+                "use one database for both, or submit() after the commit."
+            )
+        implicit = driver.isolation_level is not None and getattr(driver, "autocommit", None) is not True
+        if not driver.in_transaction and not implicit:
+            raise ConfigurationError(
+                "submit_in was given a connection that commits every statement by itself: BEGIN a transaction first, "
+                "or use submit()."
+            )
+        return self.now(None)
+
+    def bare(self, given: Any) -> Any:
+        return Plain(given) if isinstance(given, sqlite3.Connection) else None
+
+    def bare_async(self, given: Any) -> Any:
+        return None
+
+    def create_engine(self, read_only: bool) -> Engine:
+        from .sqlite_engine import create_engine
+
+        return create_engine(self, read_only)
+
+    def create_async_engine(self, read_only: bool) -> AsyncEngine:
+        from .sqlite_engine import create_async_engine
+
+        return create_async_engine(self, read_only)
+
     def has_table(self, raw: Any, table: str) -> bool:
         found = raw.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
         return found is not None
@@ -211,3 +257,21 @@ class SQLite:
 
     def dispose(self) -> None:
         """Nothing is held."""
+
+
+class Plain:
+    """Somebody's connection, answering plain tuples whatever its rows are made of."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:
+        return self._cursor().executemany(sql, rows)
+
+    def _cursor(self) -> sqlite3.Cursor:
+        cursor = self._raw.cursor()
+        cursor.row_factory = None
+        return cursor

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from ..domain import events
 from ..domain.errors import DuplicateJob
@@ -47,7 +47,8 @@ def enter(batch: Batch, new: Sequence[NewJob]) -> None:
 
 
 def insert_jobs(connection: Connection, new: Sequence[NewJob], now: int, seq: int) -> None:
-    """The rows of jobs alone: what everybody writes to (the line, the counters) is left to `announce`."""
+    """The rows of jobs alone: what everybody writes to (the line, the counters) is written by whoever calls, or left to
+    `announce`."""
     connection.many(INSERT_JOB, [_job_row(job, now, seq) for job in new])
     connection.many(INSERT_ARGS, [{"job_id": job.id, "body": job.args} for job in new])
     timed = [(job, _run_at(job, now)) for job in new if job.run_at is not None or job.delay]
@@ -65,6 +66,12 @@ def announce(batch: Batch) -> None:
     batch.connection.many(MARK_ANNOUNCED, [{"job": job} for job in waiting])
     batch.connection.many(DELETE_UNANNOUNCED, [{"job": job} for job in waiting])
     _stand(batch, [Waiting(*row) for row in rows])
+
+
+def is_unannounced(job: Any) -> Any:
+    """The condition that an application's transaction inserted the job and nobody has let it in yet: its time may come
+    between a look for such jobs and one at the clock."""
+    return exists(select(tables.unannounced.c.job_id).where(tables.unannounced.c.job_id == job))
 
 
 class Waiting:
@@ -145,6 +152,7 @@ INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))
 INSERT_SCHEDULED = Statement(insert_all(scheduled, "job_id", "run_at"))
 INSERT_DEADLINE = Statement(insert_all(tables.deadlines, "job_id", "at"))
 WHICH_EXIST = Family(lambda among: select(jobs.c.id).where(among(jobs.c.id)))
+INSERT_UNANNOUNCED = Statement(insert_all(tables.unannounced, "job_id"))
 FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id).with_for_update(skip_locked=True))
 READ_UNANNOUNCED = Family(
     lambda among: (
