@@ -8,6 +8,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from .processes.address import refuse_unless_importable
 from .run import Run
 from .settings import Settings, load_settings
 from .sync_run import SyncRun
-from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_limit
+from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_limit, known_retention
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Backburner:
         backoff: Backoff | None = None,
         notify: Iterable[str] = ("completed", "failed"),
         words: Words | None = None,
+        retention: float | timedelta | str | None = None,
     ) -> Decorator: ...
     def task(
         self,
@@ -126,6 +128,7 @@ class Backburner:
         concurrency: int | None = None,
         owner_concurrency: int | None = None,
         rate: tuple[int, float] | None = None,
+        retention: float | timedelta | str | None = None,
         **options: Any,
     ) -> Any:
         """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
@@ -137,10 +140,15 @@ class Backburner:
         seconds after which a job that was not started fails. ``public``: it may be submitted over HTTP. ``process``: an
         ordinary function runs in a child process, which timeout and cancel kill; for work that keeps the processor
         busy. ``notify``: which of started, progress, completed, failed put a notification into the owner's inbox, and
-        ``words(kind, args, reason)`` what it says. The name is the function's unless given.
+        ``words(kind, args, reason)`` what it says. ``retention``: how long ended jobs are kept where that is not as
+        `BACKBURNER_RETENTION` says, in seconds or as there (``"completed=1h,failed=forever"``). The name is the
+        function's unless given.
         """
         limit = known_limit(concurrency, owner_concurrency, rate)
-        chosen = TaskOptions(notify=known_kinds(notify), backoff=backoff or Backoff(), limit=limit, **options)
+        kept = known_retention(retention)
+        chosen = TaskOptions(
+            notify=known_kinds(notify), backoff=backoff or Backoff(), limit=limit, retention=kept, **options
+        )
         decorator = Decorator(self, name, chosen)
         return decorator if function is None else decorator(function)
 

@@ -8,7 +8,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +17,8 @@ import click
 
 from .app import Backburner
 from .domain.errors import BackburnerError, ConfigurationError
-from .domain.job import Status
+from .domain.job import FINISHED, Status
+from .domain.retention import Retention, parse_duration
 from .settings import load_settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -224,6 +225,53 @@ def cancel(database_url: str | None, job: str) -> None:
     from .domain.operations import Cancel
 
     _change(database_url, Cancel(job, None))
+
+
+@jobs.command()
+@click.option(
+    "--status", type=click.Choice([status.value for status in sorted(FINISHED)]), help="Only jobs that ended so."
+)
+@click.option("--older-than", metavar="DURATION", help="As in 7d or 12h; BACKBURNER_RETENTION and the tasks' own else.")
+@click.option("--dry-run", is_flag=True, help="Say how many jobs that is, and leave them.")
+@click.pass_obj
+@in_words
+def prune(database_url: str | None, status: str | None, older_than: str | None, dry_run: bool) -> None:
+    """Remove ended jobs that have been kept long enough. Workers do it by themselves."""
+    bb = _existing(database_url)
+    try:
+        kept: Retention = bb.settings.kept
+        if older_than is not None:
+            kept = dict.fromkeys(FINISHED, _age(older_than))
+        kept = {name: seconds for name, seconds in kept.items() if name in FINISHED and status in (None, name)}
+        count = sum(_prune(bb, kept, usual=older_than is None, dry_run=dry_run))
+        click.echo(f"{'to remove' if dry_run else 'removed'}: {count}")
+    finally:
+        bb.close()
+
+
+def _age(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--older-than") from None
+    if seconds is None:
+        raise click.BadParameter("nothing is older than forever", param_hint="--older-than")
+    return seconds
+
+
+def _prune(bb: Backburner, kept: Retention, usual: bool, dry_run: bool) -> Iterator[int]:
+    """In small parts, so that nobody waits for it."""
+    from .domain.operations import FindPrunable, Prune
+
+    after = None
+    while True:
+        found = bb.store.read_sync(FindPrunable(kept, usual, after))
+        for start in range(0, len(found.jobs), 50):
+            some = found.jobs[start : start + 50]
+            yield len(some) if dry_run else bb.store.write_sync(Prune(some))
+        after = found.after
+        if after is None:
+            return
 
 
 @main.group()

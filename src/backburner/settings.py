@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .domain.errors import ConfigurationError
+from .domain.retention import KEPT, Retention, parse_retention
 
 
 class Settings(BaseSettings):
@@ -29,12 +30,26 @@ class Settings(BaseSettings):
     """How long a stopping worker lets its jobs run before it gives them back."""
     ageing: float = Field(600.0, ge=1)
     """How long a job waits until it may overtake the next higher priority, and again after as long."""
+    retention: str = "completed=7d,failed=30d,cancelled=30d,notifications=90d"
+    """How long ended jobs and notifications are kept; what is not named keeps its default, one duration is for all
+    ended jobs. Durations: ``90s``, ``15m``, ``12h``, ``7d``, ``2w``, ``forever``."""
     embedded_worker: bool = True
     """Whether a web application runs a worker beside itself (`lifespan`)."""
     model: str = ""
     """The model that `run.llm` calls; the endpoint is `OPENAI_BASE_URL` with `OPENAI_API_KEY`."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+
+    @field_validator("retention")
+    @classmethod
+    def _understandable(cls, text: str) -> str:
+        parse_retention(text)
+        return text
+
+    @property
+    def kept(self) -> Retention:
+        """``retention`` in seconds."""
+        return {**KEPT, **parse_retention(self.retention)}
 
 
 def load_settings(**overrides: object) -> Settings:

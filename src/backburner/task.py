@@ -28,6 +28,7 @@ from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import UNLIMITED, Cancel, GetJob, GetResult, Limit, Submit, Submitted
 from .domain.operations import Retry as RetryJob
+from .domain.retention import NOTIFICATIONS, Retention, parse_retention
 from .parameters import Parameters
 from .run import current_run
 
@@ -66,6 +67,7 @@ class TaskOptions:
     backoff: Backoff = field(default_factory=Backoff)
     notify: frozenset[str] = frozenset({"completed", "failed"})
     words: Words | None = None
+    retention: Retention = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.priority <= 10:
@@ -350,6 +352,23 @@ def known_kinds(kinds: Iterable[str]) -> frozenset[str]:
     if unknown:
         raise ConfigurationError(f"notify has {sorted(unknown)}: choose among started, progress, completed, failed")
     return chosen
+
+
+def known_retention(given: float | timedelta | str | None) -> Retention:
+    """How long a task's ended jobs are kept, by status. Raises `ConfigurationError`."""
+    if given is None:
+        return {}
+    try:
+        if isinstance(given, str):
+            found = parse_retention(given)
+        else:
+            seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
+            found = parse_retention(f"{seconds:f}")
+        if NOTIFICATIONS in found:
+            raise ValueError("notifications are kept alike for all tasks: set BACKBURNER_RETENTION")
+    except ValueError as error:
+        raise ConfigurationError(f"retention is {given!r}: {error}") from None
+    return found
 
 
 def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tuple[int, float] | None) -> Limit:

@@ -100,7 +100,9 @@ class Parts:
             return ThreadHandler(task, run, job.args)
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
-        beside = (Chores(self.store, settings.ageing), Timetable(self.store, crons))
+        own = {name: task.options.retention for name, task in tasks.items()}
+        chores = Chores(self.store, settings.ageing, settings.kept, own)
+        beside = (chores, Timetable(self.store, crons))
         return Worker(self.store, self.signal, tasks, prepare, limits, queues, beside)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from backburner import Backburner, Run
 from backburner.domain.errors import StoreUnavailable
 from backburner.domain.job import Status
-from backburner.domain.operations import Chore, ListWorkers, OpenChores, TakeChore
+from backburner.domain.operations import Chore, ListJobs, ListWorkers, OpenChores, TakeChore
 from backburner.worker import chores as sweeps
 from tests.conftest import Start
 from tests.support.clock import pass_time
@@ -133,3 +133,35 @@ def test_a_worker_that_is_told_to_stop_begins_no_chore(
 
 def _workers(bb: Backburner) -> Any:
     return bb.store.read_sync(ListWorkers())
+
+
+def test_a_worker_removes_what_has_been_kept_long_enough(
+    bb: Backburner, worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruned = threading.Event()
+    prune_the_rest = sweeps.Chores._prune_the_rest
+
+    def say_so(self: Any) -> bool:
+        more = prune_the_rest(self)
+        if not bb.store.read_sync(ListJobs(task="brief")):
+            pruned.set()
+        return more
+
+    monkeypatch.setattr(sweeps.Chores, "_prune_the_rest", say_so)
+    monkeypatch.setattr(sweeps, "JOBS_AT_ONCE", 2)
+
+    @bb.task(retention="completed=1h")
+    async def brief(run: Run) -> None: ...
+
+    @bb.task
+    async def usual(run: Run) -> None: ...
+
+    thread = worker()
+    kept = usual.submit_sync()
+    for job in [*(brief.submit_sync() for _ in range(5)), kept]:
+        job.wait_sync(PATIENCE)
+    thread.stop()
+    pass_time(bb.store, 2 * 3600)
+    worker()
+    assert pruned.wait(PATIENCE)
+    assert [job.id for job in bb.store.read_sync(ListJobs())] == [kept.id]

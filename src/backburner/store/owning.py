@@ -12,6 +12,7 @@ from ..domain.operations import Cancel, Erase, GetJob, MarkRead, Retry
 from . import tables
 from .batch import Batch
 from .connection import Statement
+from .erasing import erase_jobs
 from .failing import LEAVE_LINE
 from .keying import leave_key, take_key
 from .reading import get_job
@@ -55,9 +56,7 @@ def erase(batch: Batch, operation: Erase) -> None:
     job = _own(batch, operation.job, operation.owner)
     if not job.status.finished:
         raise IllegalTransition(f"job {job.id} is {job.status}: cancel it before it is erased")
-    batch.count(job.owner, job.task, job.queue, job.status.value, -1)
-    for statement in ERASE:
-        batch.connection.run(statement, job=job.id)
+    erase_jobs(batch, [(job.id, job.owner, job.task, job.queue, job.status.value)])
 
 
 def mark_read(batch: Batch, operation: MarkRead) -> int:
@@ -148,14 +147,3 @@ READ_ALL = Statement(
     .where(tables.notifications.c.owner == bindparam("owner_"), tables.notifications.c.read_at.is_(None))
     .values(read_at=bindparam("now"))
 )
-ERASE = [
-    Statement(delete(table).where(column == bindparam("job")))
-    for table, column in (
-        (tables.events, tables.events.c.job_id),
-        (tables.steps, tables.steps.c.job_id),
-        (tables.channels, tables.channels.c.job_id),
-        (tables.job_args, tables.job_args.c.job_id),
-        (tables.job_results, tables.job_results.c.job_id),
-        (jobs, jobs.c.id),
-    )
-]

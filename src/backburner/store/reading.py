@@ -150,11 +150,14 @@ def list_queues(connection: Connection, query: ListQueues) -> tuple[QueueRecord,
 def count_jobs(connection: Connection, query: CountJobs) -> tuple[JobCount, ...]:
     given = {} if query.owner is None else {"owner": query.owner}
     rows = connection.all(COUNT_JOBS if query.owner is None else COUNT_OWN_JOBS, **given)
-    return tuple(
-        JobCount(queue, task, Status(status), int(number), int(ran) / 1e6, int(waited) / 1e6)
+    gone = {(queue, task, status): int(number) for queue, task, status, number, *_ in rows}
+    every = (
+        JobCount(queue, task, Status(status), int(number), int(ran) / 1e6, int(waited) / 1e6, left)
         for queue, task, status, number, ran, waited in rows
-        if number
+        if not status.endswith(tables.GONE)
+        for left in (gone.get((queue, task, status + tables.GONE), 0),)
     )
+    return tuple(count for count in every if count.jobs or count.gone)
 
 
 def _texts(connection: Connection, job: str) -> dict[str, str]:

@@ -33,6 +33,9 @@ SCOPE = String(300).with_variant(String(300, collation="C"), "postgresql")
 NOBODY = ""
 """Stands for no owner where a column is part of a key."""
 
+GONE = " gone"
+"""Behind the status of a counter of ended jobs that have been removed, so that totals never fall."""
+
 jobs = Table(
     "bb_jobs",
     metadata,
@@ -210,14 +213,15 @@ keys = Table(
     sqlite_with_rowid=False,
 )
 
-# How many jobs there are in each state, and the seconds (as microseconds) that those which ended ran and waited.
+# How many jobs there are in each state, and how many have been in those that end (see `GONE`), and the seconds (as
+# microseconds) that those which ended ran and waited.
 counts = Table(
     "bb_counts",
     metadata,
     Column("owner", NAME, primary_key=True),
     Column("task", NAME, primary_key=True),
     Column("queue", NAME, primary_key=True),
-    Column("status", String(10), primary_key=True),
+    Column("status", String(20), primary_key=True),
     Column("jobs", BigInteger, nullable=False),
     Column("ran", BigInteger, nullable=False),
     Column("waited", BigInteger, nullable=False),
@@ -232,7 +236,7 @@ count_changes = Table(
     Column("owner", NAME, nullable=False),
     Column("task", NAME, nullable=False),
     Column("queue", NAME, nullable=False),
-    Column("status", String(10), nullable=False),
+    Column("status", String(20), nullable=False),
     Column("jobs", BigInteger, nullable=False),
     Column("ran", BigInteger, nullable=False),
     Column("waited", BigInteger, nullable=False),
@@ -244,6 +248,16 @@ chores = Table(
     metadata,
     Column("name", NAME, primary_key=True),
     Column("due_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How long ended jobs of a task are kept where that is not as usual; no seconds is for ever.
+retentions = Table(
+    "bb_retentions",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("status", String(10), primary_key=True),
+    Column("seconds", Float),
     sqlite_with_rowid=False,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, delete, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, exists, literal_column, or_, select, update
 
 from ..domain.operations import Chore, OldJobs, OpenChores, PauseQueue, RaiseOld, TakeChore
 from . import tables
@@ -111,18 +111,18 @@ HOLD_READY = Family(
 NOT_DUE = Statement(select(chores.c.name).where(chores.c.due_at > bindparam("now")))
 
 
-def _any(clause: Select[Any]) -> Select[Any]:
-    return clause.limit(1)
+def _any(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Statement:
+    return Statement(select(column).where(*conditions).limit(1))
 
 
+_ended = select(tables.jobs.c.id).where(tables.jobs.c.finished_at.is_not(None))
+_notifications = select(tables.notifications.c.id)
 WORK: dict[Chore, tuple[Statement, bool]] = {
-    Chore.EXPIRE: (
-        Statement(_any(select(tables.deadlines.c.job_id).where(tables.deadlines.c.at <= bindparam("now")))),
-        True,
-    ),
-    Chore.RAISE: (Statement(_any(select(ready.c.job_id))), False),
-    Chore.UNBLOCK: (Statement(_any(select(tables.blocked.c.job_id))), False),
-    Chore.COUNT: (Statement(_any(select(tables.count_changes.c.id))), False),
+    Chore.EXPIRE: (_any(tables.deadlines.c.job_id, tables.deadlines.c.at <= bindparam("now")), True),
+    Chore.RAISE: (_any(ready.c.job_id), False),
+    Chore.UNBLOCK: (_any(tables.blocked.c.job_id), False),
+    Chore.COUNT: (_any(tables.count_changes.c.id), False),
+    Chore.PRUNE: (_any(literal_column("1"), or_(exists(_ended), exists(_notifications))), False),
 }
 """How to see whether a chore finds anything to do, and whether that needs the time."""
 

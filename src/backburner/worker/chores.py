@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..domain.operations import Chore, ExpireWaiting, FoldCounts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
+from ..domain.operations import (
+    Chore,
+    DeclareRetention,
+    ExpireWaiting,
+    FindPrunable,
+    FoldCounts,
+    FreeBlocked,
+    OldJobs,
+    OpenChores,
+    Prune,
+    PruneLine,
+    PruneNotifications,
+    RaiseOld,
+    TakeChore,
+)
+from ..domain.operations.pruning import Place
+from ..domain.retention import NOTIFICATIONS, Retention
 from ..ports import Store
 from .looking import Looker
 
@@ -15,8 +33,10 @@ log = logging.getLogger("backburner.worker")
 
 LOOK = 5.0
 """Seconds between two looks for something to do: one read, which an idle worker hardly feels."""
-PAUSE = 0.05
-"""Seconds between the parts of a long chore: submits and claims come first."""
+PAUSE = 0.005
+"""Seconds between the parts of a long chore, or as long as the part took: submits and claims come first."""
+JOBS_AT_ONCE = 50
+"""What one transaction removes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +49,28 @@ class Routine:
 
 
 class Chores(Looker):
-    """``ageing``: seconds of waiting that earn a job the next higher priority."""
+    """``ageing``: seconds of waiting that earn a job the next higher priority. ``retention``: how long ended jobs and
+    notifications are kept, ``by_task`` where a task has it otherwise."""
 
     name = "chores"
     what = "the store is not kept in order"
 
-    def __init__(self, store: Store, ageing: float) -> None:
+    def __init__(self, store: Store, ageing: float, retention: Retention, by_task: Mapping[str, Retention]) -> None:
         super().__init__()
         self._store = store
         self._ageing = ageing
+        self._retention = retention
+        self._by_task = by_task
+        self._declared = False
         self._oldest_seen = ""
+        self._prunable: deque[Place] = deque()
+        self._pruned: Place | None = None
         routines = (
             Routine(Chore.EXPIRE, 4.0, self._expire),  # claims start nobody who is late: this is for those who watch
             Routine(Chore.COUNT, 10.0, self._fold_counts),  # a busy worker makes some thousand changes meanwhile
             Routine(Chore.UNBLOCK, 60.0, self._free_blocked),  # a net: every freed slot does it at once
             Routine(Chore.RAISE, max(ageing / 10, 1.0), self._raise_old),  # nobody waits a tenth longer than promised
+            Routine(Chore.PRUNE, 300.0, self._prune),  # days are kept: minutes do not matter
         )
         self._routines = {routine.chore: routine for routine in routines}
 
@@ -51,6 +78,9 @@ class Chores(Looker):
         return LOOK * random.uniform(0.8, 1.2)
 
     def look(self) -> None:
+        if not self._declared:
+            self._store.write_sync(DeclareRetention(self._by_task))
+            self._declared = True
         for chore in sorted(self._store.read_sync(OpenChores())):
             if self._stop.is_set():
                 return
@@ -59,9 +89,11 @@ class Chores(Looker):
                 self._do(routine)
 
     def _do(self, routine: Routine) -> None:
+        began = time.monotonic()
         while routine.part():
-            if self._stop.wait(PAUSE):
+            if self._stop.wait(max(time.monotonic() - began, PAUSE)):
                 return
+            began = time.monotonic()
 
     def _expire(self) -> bool:
         count = self._store.write_sync(ExpireWaiting())
@@ -82,3 +114,21 @@ class Chores(Looker):
         if jobs:
             self._store.write_sync(RaiseOld(self._ageing, jobs))
         return bool(jobs)
+
+    def _prune(self) -> bool:
+        """Ended jobs first, a page of them at a time, then what is old elsewhere."""
+        if not self._prunable:
+            found = self._store.read_sync(FindPrunable(self._retention, after=self._pruned))
+            self._prunable.extend(found.jobs)
+            self._pruned = found.after
+        if self._prunable:
+            some = [self._prunable.popleft() for _ in range(min(JOBS_AT_ONCE, len(self._prunable)))]
+            self._store.write_sync(Prune(some))
+        return bool(self._prunable) or self._pruned is not None or self._prune_the_rest()
+
+    def _prune_the_rest(self) -> bool:
+        age = self._retention.get(NOTIFICATIONS)
+        if age is not None and self._store.write_sync(PruneNotifications(age)):
+            return True
+        self._store.write_sync(PruneLine())
+        return False

@@ -7,6 +7,7 @@ parameter is what the store answers.
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
 from .crons import DeclareCrons, FireCrons, ForgetCron, ListCrons, NextTick
 from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, Submitted
+from .pruning import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from .queries import (
     CancelRequests,
     CountJobs,
@@ -64,11 +65,13 @@ __all__ = [
     "CountJobs",
     "CountUnread",
     "DeclareCrons",
+    "DeclareRetention",
     "Erase",
     "Execution",
     "ExpireWaiting",
     "FailUnknown",
     "Failed",
+    "FindPrunable",
     "FireCrons",
     "FoldCounts",
     "ForgetCron",
@@ -98,6 +101,10 @@ __all__ = [
     "OwnerView",
     "Parked",
     "PauseQueue",
+    "Prunable",
+    "Prune",
+    "PruneLine",
+    "PruneNotifications",
     "Query",
     "QueueRecord",
     "RaiseOld",

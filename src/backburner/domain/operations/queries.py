@@ -148,7 +148,8 @@ class CountJobs(Query[tuple["JobCount", ...]]):
 
 @dataclass(frozen=True, slots=True)
 class JobCount:
-    """``ran`` and ``waited`` are sums of seconds over the ``jobs`` that have ended."""
+    """``gone``: jobs that ended so and have been removed since, so that ``jobs + gone`` is a total. ``ran`` and
+    ``waited`` are sums of seconds over both."""
 
     queue: str
     task: str
@@ -156,3 +157,4 @@ class JobCount:
     jobs: int
     ran: float
     waited: float
+    gone: int = 0

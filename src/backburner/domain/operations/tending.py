@@ -16,6 +16,7 @@ class Chore(StrEnum):
     RAISE = "raise"
     UNBLOCK = "unblock"
     COUNT = "count"
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ def _create_counts() -> None:
         sa.Column("owner", NAME, primary_key=True),
         sa.Column("task", NAME, primary_key=True),
         sa.Column("queue", NAME, primary_key=True),
-        sa.Column("status", sa.String(10), primary_key=True),
+        sa.Column("status", sa.String(20), primary_key=True),
         sa.Column("jobs", sa.BigInteger(), nullable=False),
         sa.Column("ran", sa.BigInteger(), nullable=False),
         sa.Column("waited", sa.BigInteger(), nullable=False),
@@ -185,7 +185,7 @@ def _create_counts() -> None:
         sa.Column("owner", NAME, nullable=False),
         sa.Column("task", NAME, nullable=False),
         sa.Column("queue", NAME, nullable=False),
-        sa.Column("status", sa.String(10), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
         sa.Column("jobs", sa.BigInteger(), nullable=False),
         sa.Column("ran", sa.BigInteger(), nullable=False),
         sa.Column("waited", sa.BigInteger(), nullable=False),
@@ -210,5 +210,12 @@ def _create_times() -> None:
         sa.Column("next_at", sa.BigInteger()),
         sa.Column("last_at", sa.BigInteger()),
         sa.Column("last_job", ID),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_retentions",
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("status", sa.String(10), primary_key=True),
+        sa.Column("seconds", sa.Float()),
         sqlite_with_rowid=False,
     )
