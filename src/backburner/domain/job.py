@@ -56,7 +56,7 @@ class NewJob:
     ``delay`` is in seconds from the moment of the commit, ``run_at`` in microseconds since the epoch. ``key``: at most
     one live job of this owner and task has it; a second one is answered with the first, or with ``reject`` refused.
     ``expires``: seconds after which the job fails if it has not been started. ``size`` says how much work it is, in
-    units of the task's own, for the estimate of its duration.
+    units of the task's own, for the estimate of its duration. ``parent``: the job whose cancellation cancels this one.
     """
 
     id: str
@@ -73,6 +73,7 @@ class NewJob:
     expires: float | None = None
     size: float | None = None
     batch: str | None = None
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         """Raises `InvalidArguments` for what some database could not hold, so that all refuse the same."""
@@ -114,6 +115,7 @@ class JobRecord:
     batch: str | None = None
     expires_at: int | None = None
     size: float | None = None
+    parent: str | None = None
     args: Any = None
 
     @property
@@ -158,6 +160,7 @@ def fresh(job: NewJob, now: int) -> JobRecord:
         batch=job.batch,
         expires_at=now + int(job.expires * 1e6) if job.expires is not None else None,
         size=job.size,
+        parent=job.parent,
     )
 
 

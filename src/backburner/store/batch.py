@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 
 from ..domain import events
+from ..domain.job import Status
 from ..domain.json import encode
 from ..domain.notifications import Notice
 from ..ports import Hint
@@ -17,12 +19,22 @@ from .lining import Lined, line_up
 COUNTED = ("owner", "task", "queue", "status")
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that has come to its end, and who wants to know: a parked one, a batch."""
+
+    job: str
+    status: Status
+    awaited: bool
+    batch_id: str | None
+
+
 class Batch:
     """Operations write through a batch; `flush` lines up what became ready and logs what was emitted, last thing before
     the commit: what many transactions write to is locked last, and in one order.
 
     ``careful`` is set when the operations of a failed batch are replayed one at a time: one of them may already be
-    on disk. ``lines`` are those that are known to be in the store.
+    on disk. ``lines`` are those that are known to be in the store. Whoever ends jobs adds them to ``ended``.
     """
 
     def __init__(
@@ -34,6 +46,7 @@ class Batch:
         self.work = False
         self.cancel = False
         self.new_lines: set[tuple[str, str]] = set()
+        self.ended: list[Ended] = []
         self._lines = lines or set()
         self._events: list[dict[str, Any]] = []
         self._lined: list[Lined] = []

@@ -14,12 +14,12 @@ from ..domain.job import Claimed, KeptStep
 from ..domain.json import decode, encode
 from ..domain.operations import Claim, Claims
 from . import tables
+from .awaiting import LEAVE_PARKED, LEAVE_WAITS
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
 from .failing import expire
 from .limiting import Rooms, set_aside
 from .merging import Head, Line, merge
-from .settling import LEAVE_PARKED
 from .submitting import Waiting, announce, is_unannounced
 
 jobs, ready, scheduled, leases, lines = tables.jobs, tables.ready, tables.scheduled, tables.leases, tables.lines
@@ -51,7 +51,9 @@ def move_due(batch: Batch) -> tuple[int, int | None]:
     """Put delayed jobs whose time has come into the line; answers how many, and when the next one is due."""
     due = batch.connection.all(FIND_DUE, now=batch.now, count=AT_ONCE)
     batch.connection.many(DELETE_SCHEDULED, [{"job": job} for job, *_ in due])
-    batch.connection.many(LEAVE_PARKED, [{"job": job} for job, *_, attempt in due if attempt])
+    perhaps_parked = [{"job": job} for job, *_, attempt in due if attempt]
+    batch.connection.many(LEAVE_PARKED, perhaps_parked)
+    batch.connection.many(LEAVE_WAITS, perhaps_parked)
     for job, owner, task, queue, priority, run_at, attempt in due:
         batch.line_up(Waiting(job, owner, task, queue, priority, run_at).lined(run_at, paid=attempt > 0))
     row = batch.connection.one(NEXT_DUE)

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from ..domain import events
-from ..domain.job import JobError
+from ..domain.job import JobError, Status
 from ..domain.json import decode, encode
 from ..domain.notifications import default_notice
 from ..domain.operations import ExpireWaiting, FailUnknown
 from . import tables
-from .batch import Batch, insert_all
+from .batch import Batch, Ended, insert_all
+from .cancelling import LEAVE_LINE
 from .connection import Family, Statement
 from .keying import leave_key
 from .submitting import announce, is_unannounced
@@ -64,13 +65,14 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
     rows = batch.connection.among(READ_PENDING, ids) if ids else []
     body = encode(asdict(error))
     updates: list[dict[str, Any]] = []
-    for job, owner, task, queue, key, seq in rows:
+    for job, owner, task, queue, key, seq, awaited, batch_id in rows:
         if owner is not None:
             seq += 1
             batch.notify(job, seq, owner, "failed", default_notice(task, "failed", error.detail))
         batch.emit(job, seq + 1, owner, events.FAILED, encode({"task": task, "error": asdict(error)}))
         batch.count(owner, task, queue, "pending", -1)
         batch.count(owner, task, queue, "failed", 1)
+        batch.ended.append(Ended(job, Status.FAILED, bool(awaited), batch_id))
         updates.append({"job": job, "seq_": seq + 1, "now": batch.now, "error_": body})
         leave_key(batch, job, task, owner, key)
     gone = [{"job": row["job"]} for row in updates]
@@ -114,16 +116,20 @@ FIND_LATE = Statement(
 )
 READ_PENDING = Family(
     lambda among: (
-        select(jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.key, jobs.c.seq)
+        select(
+            jobs.c.id,
+            jobs.c.owner,
+            jobs.c.task,
+            jobs.c.queue,
+            jobs.c.key,
+            jobs.c.seq,
+            jobs.c.awaited,
+            jobs.c.batch_id,
+        )
         .where(among(jobs.c.id), jobs.c.status == "pending")
         .with_for_update(skip_locked=True)
     )
 )
-LEAVE_LINE = [
-    Statement(delete(table).where(table.c.job_id == bindparam("job")))
-    for table in (tables.parked, tables.scheduled, tables.blocked, tables.ready, tables.deadlines)
-]
-"""In this order: a job may be on its way from one to the next."""
 FAIL = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from ..domain import events
 from ..domain.errors import IllegalTransition, JobNotFound
@@ -11,28 +11,20 @@ from ..domain.json import encode
 from ..domain.operations import Cancel, Erase, GetJob, MarkRead, Retry
 from . import tables
 from .batch import Batch
+from .cancelling import cancel_jobs
 from .connection import Statement
 from .erasing import erase_jobs
-from .failing import LEAVE_LINE
-from .keying import leave_key, take_key
+from .keying import take_key
 from .reading import get_job
 from .submitting import Waiting
 
-jobs, leases = tables.jobs, tables.leases
+jobs = tables.jobs
 
 
 def cancel(batch: Batch, operation: Cancel) -> JobRecord:
-    """Idempotent: a job that has ended stays as it is."""
-    job = _own(batch, operation.job, operation.owner)
-    if job.status is Status.PENDING:
-        _leave_line(batch, job.id)
-        _move(batch, job, Status.CANCELLED, events.CANCELLED, {"task": job.task})
-        leave_key(batch, job.id, job.task, job.owner, job.key)
-        if job.error is not None:  # it waited for its next try, which will not come
-            batch.connection.run(FORGET_ERROR, job=job.id)
-    elif job.status is Status.RUNNING and not job.cancel_requested:
-        batch.connection.run(REQUEST_CANCEL, job=job.id)
-        batch.cancel = True
+    """Idempotent: a job that has ended stays as it is. What it has submitted is cancelled with it."""
+    job = _find(batch, operation.job, operation.owner)
+    cancel_jobs(batch, [job.id])
     return _look(batch, job.id)
 
 
@@ -68,6 +60,10 @@ def mark_read(batch: Batch, operation: MarkRead) -> int:
 def _own(batch: Batch, job: str, owner: str | None) -> JobRecord:
     """The job, held until the end of the transaction."""
     batch.connection.one(HOLD_JOB, job=job)
+    return _find(batch, job, owner)
+
+
+def _find(batch: Batch, job: str, owner: str | None) -> JobRecord:
     found = get_job(batch.connection, GetJob(job, owner))
     if found is None:
         raise JobNotFound(f"there is no job {job}")
@@ -80,12 +76,6 @@ def _look(batch: Batch, job: str) -> JobRecord:
     return found
 
 
-def _leave_line(batch: Batch, job: str) -> None:
-    batch.leave_line(job)
-    for statement in LEAVE_LINE:
-        batch.connection.run(statement, job=job)
-
-
 def _take_key_again(batch: Batch, job: JobRecord) -> None:
     if job.key is not None and not take_key(batch, job.id, job.task, job.owner, job.key):
         raise IllegalTransition(
@@ -94,29 +84,20 @@ def _take_key_again(batch: Batch, job: JobRecord) -> None:
 
 
 def _move(batch: Batch, job: JobRecord, status: Status, kind: str, data: dict[str, object]) -> None:
-    seq = job.seq
-    if seq == 0:  # inserted by an application's transaction and not announced yet
-        seq = 1
-        batch.connection.run(LEAVE_UNANNOUNCED, job=job.id)
-        batch.count(job.owner, job.task, job.queue, "pending", 1)
-        first = {"task": job.task, "queue": job.queue, "priority": job.priority, "status": "pending"}
-        batch.emit(job.id, seq, job.owner, events.SUBMITTED, encode(first))
-    batch.emit(job.id, seq + 1, job.owner, kind, encode(data))
+    batch.emit(job.id, job.seq + 1, job.owner, kind, encode(data))
     batch.count(job.owner, job.task, job.queue, job.status.value, -1)
     batch.count(job.owner, job.task, job.queue, status.value, 1)
     batch.connection.run(
         MOVE,
         job=job.id,
         status=status.value,
-        seq_=seq + 1,
+        seq_=job.seq + 1,
         updated_at=batch.now,
         finished_at=batch.now if status.finished else None,
     )
 
 
-REQUEST_CANCEL = Statement(update(leases).where(leases.c.job_id == bindparam("job")).values(cancel_requested=True))
 HOLD_JOB = Statement(select(jobs.c.id).where(jobs.c.id == bindparam("job")).with_for_update())
-LEAVE_UNANNOUNCED = Statement(delete(tables.unannounced).where(tables.unannounced.c.job_id == bindparam("job")))
 MOVE = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
@@ -127,7 +108,6 @@ MOVE = Statement(
         finished_at=bindparam("finished_at"),
     )
 )
-FORGET_ERROR = Statement(update(jobs).where(jobs.c.id == bindparam("job")).values(error=None))
 FRESH_TRIES = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))

@@ -200,13 +200,13 @@ def _scopes(record: JobRecord) -> set[str]:
 
 
 def _job(row: Row) -> JobRecord:
-    (*plain, error, key, batch, expires_at, size, run_at, cancel_requested, blocked, parked, args) = row
+    (*plain, error, key, batch, expires_at, size, parent, run_at, cancel_requested, blocked, parked, args) = row
     status = Status(plain[3])
     waiting_for = None
     if status is Status.PENDING:
         waiting_for = parked or ("time" if run_at is not None else "limit" if blocked is not None else "turn")
     fields: list[Any] = [*plain[:3], status, waiting_for, *plain[4:], bool(cancel_requested)]
-    fields += [JobError(**decode(error)) if error else None, run_at, key, batch, expires_at, size]
+    fields += [JobError(**decode(error)) if error else None, run_at, key, batch, expires_at, size, parent]
     fields += [decode(args) if args is not None else None]
     return JobRecord(*fields)
 
@@ -215,7 +215,7 @@ PLAIN = (
     jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.status, jobs.c.priority, jobs.c.owner, jobs.c.attempt,
     jobs.c.tries, jobs.c.max_tries, jobs.c.rescues, jobs.c.seq, jobs.c.percent, jobs.c.message, jobs.c.created_at,
     jobs.c.updated_at, jobs.c.started_at, jobs.c.finished_at, jobs.c.input_tokens, jobs.c.output_tokens,
-    jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, scheduled.c.run_at,
+    jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, jobs.c.parent_id, scheduled.c.run_at,
     leases.c.cancel_requested, tables.blocked.c.job_id, tables.parked.c.waiting_for,
 )  # fmt: skip
 

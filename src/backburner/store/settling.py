@@ -16,7 +16,9 @@ from ..domain.json import encode
 from ..domain.notifications import Notice, default_notice
 from ..domain.operations import Completed, Failed, Interrupted, Parked, Released, Settle
 from . import tables
-from .batch import Batch, insert_all
+from .awaiting import await_children, hold_children
+from .batch import Batch, Ended, insert_all
+from .cancelling import cancel_jobs, children_of
 from .connection import Family, Row, Statement
 from .keying import LEAVE, key_of
 from .limiting import bring_back
@@ -46,6 +48,7 @@ class Ending:
     queue: str
     key: str | None
     batch_id: str | None
+    awaited: bool | None
 
     @classmethod
     def read(cls, row: Row) -> Ending:
@@ -70,6 +73,7 @@ class Ending:
             jobs.c.queue,
             jobs.c.key,
             jobs.c.batch_id,
+            jobs.c.awaited,
         ).select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
 
 
@@ -87,7 +91,9 @@ class Give:
 
 def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exception]:
     """All the settlements of a batch at once: seven statements, however many jobs."""
-    rows = batch.connection.among(READ_ENDINGS, [operation.execution.job for operation in operations])
+    ids = [operation.execution.job for operation in operations]
+    hold_children(batch, ids, [each.outcome for each in operations if isinstance(each.outcome, Parked)])
+    rows = batch.connection.among(READ_ENDINGS, ids)
     held = {row[0]: Ending.read(row) for row in rows}
     accepted: list[tuple[Ending, Any]] = []
     answers: list[Status | Exception] = []
@@ -176,9 +182,12 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 _retrying(batch, ending, "drain")
             case Parked(waiting_for, seconds):
                 row["finished_at"] = None
-                parked.append({"job_id": ending.job, "waiting_for": waiting_for})
-                if seconds is not None:
-                    later.append({"job_id": ending.job, "run_at": batch.now + int(seconds * 1e6)})
+                if not await_children(batch, ending.job, outcome):
+                    batch.line_up(_line(ending, ending.created_at))
+                else:
+                    parked.append({"job_id": ending.job, "waiting_for": waiting_for})
+                    if seconds is not None:
+                        later.append({"job_id": ending.job, "run_at": batch.now + int(seconds * 1e6)})
                 _retrying(batch, ending, waiting_for)
             case Interrupted():
                 _emit(batch, ending, events.CANCELLED, encode({"task": ending.task}))
@@ -189,19 +198,14 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     connection.many(INSERT_RESULT, results)
     connection.many(INSERT_SCHEDULED, later)
     connection.many(INSERT_PARKED, parked)
-    ended = [ending for (ending, _), row in zip(endings, updates, strict=True) if row["finished_at"] is not None]
-    keyed = [each for each in ended if each.key is not None]
+    ended = [(ending, row) for (ending, _), row in zip(endings, updates, strict=True) if row["finished_at"] is not None]
+    keyed = [each for each, _ in ended if each.key is not None]
     connection.many(LEAVE, [{"job_id_": each.job, **key_of(each.task, each.owner, each.key)} for each in keyed])
+    batch.ended += [Ended(each.job, Status(row["status"]), bool(each.awaited), each.batch_id) for each, row in ended]
+    cancelled = [each.job for each, row in ended if row["status"] == Status.CANCELLED]
+    if cancelled:
+        cancel_jobs(batch, children_of(batch, cancelled))
     batch.work = batch.work or bool(later)
-
-
-def wake(batch: Batch, job: str, owner: str | None, task: str, queue: str, priority: int) -> bool:
-    """Let a parked job go on; False when it is not parked (any more)."""
-    if batch.connection.run(LEAVE_PARKED, job=job) == 0:
-        return False
-    batch.connection.run(LEAVE_SCHEDULED, job=job)
-    batch.line_up(Lined(job, queue, task, -priority, owner or tables.NOBODY, batch.now, paid=True))
-    return True
 
 
 def _status_after(outcome: Any) -> Status:
@@ -251,7 +255,7 @@ def _count(batch: Batch, ending: Ending, status: Status) -> None:
 
 
 READ_ENDINGS = Family(
-    lambda among: Ending.select().where(among(leases.c.job_id)).order_by(leases.c.job_id).with_for_update()
+    lambda among: Ending.select().where(among(leases.c.job_id)).order_by(leases.c.job_id.desc()).with_for_update()
 )
 DELETE_LEASE = Statement(delete(leases).where(leases.c.job_id == bindparam("job")))
 END_JOB = Statement(
@@ -269,6 +273,4 @@ END_JOB = Statement(
     )
 )
 INSERT_RESULT = Statement(insert_all(tables.job_results, "job_id", "body"))
-LEAVE_PARKED = Statement(delete(tables.parked).where(tables.parked.c.job_id == bindparam("job")))
-LEAVE_SCHEDULED = Statement(delete(tables.scheduled).where(tables.scheduled.c.job_id == bindparam("job")))
 INSERT_PARKED = Statement(insert_all(tables.parked, "job_id", "waiting_for"))

@@ -94,7 +94,7 @@ def _stand(batch: Batch, waiting: Iterable[Waiting]) -> None:
             batch.line_up(job.lined(batch.now))
         batch.work = True  # the time of a delayed job may be nearer than what workers wait for
         batch.count(job.owner, job.task, job.queue, "pending", 1)
-        batch.emit(job.job, 1, job.owner, events.SUBMITTED, _submitted(job.task, job.queue, job.priority))
+        batch.emit(job.job, 1, job.owner, events.SUBMITTED, submitted_data(job.task, job.queue, job.priority))
 
 
 def _known(batch: Batch, ids: Sequence[str]) -> set[str]:
@@ -112,7 +112,7 @@ def _run_at(job: NewJob, now: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _submitted(task: str, queue: str, priority: int) -> str:
+def submitted_data(task: str, queue: str, priority: int) -> str:
     return encode({"task": task, "queue": queue, "priority": priority, "status": "pending"})
 
 
@@ -139,13 +139,14 @@ def _job_row(job: NewJob, now: int, seq: int) -> dict[str, Any]:
         "batch_id": job.batch,
         "expires_at": None if job.expires is None else now + int(job.expires * 1e6),
         "size": job.size,
+        "parent_id": job.parent,
     }
 
 
 JOB_COLUMNS = (
     "id", "task", "queue", "status", "priority", "owner", "attempt", "tries", "max_tries", "rescues", "seq",
     "percent", "message", "created_at", "updated_at", "input_tokens", "output_tokens", "key", "batch_id",
-    "expires_at", "size",
+    "expires_at", "size", "parent_id",
 )  # fmt: skip
 INSERT_JOB = Statement(insert_all(jobs, *JOB_COLUMNS))
 INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))

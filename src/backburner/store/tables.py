@@ -63,7 +63,15 @@ jobs = Table(
     Column("batch_id", ID),
     Column("expires_at", BigInteger),
     Column("size", Float),
+    Column("parent_id", ID),
+    Column("awaited", Boolean),
     Index("ix_bb_jobs_owner", "owner", "id"),
+    Index(
+        "ix_bb_jobs_parent",
+        "parent_id",
+        sqlite_where=Column("parent_id").is_not(None),
+        postgresql_where=Column("parent_id").is_not(None),
+    ),
     Index(
         "ix_bb_jobs_live",
         "owner",
@@ -189,6 +197,16 @@ parked = Table(
     metadata,
     Column("job_id", ID, primary_key=True),
     Column("waiting_for", String(10), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Which jobs a parked one waits for; each of those is marked as `awaited`, so that the ends of others look for nobody.
+waits = Table(
+    "bb_waits",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("child_id", ID, primary_key=True),
+    Index("ix_bb_waits_child", "child_id"),
     sqlite_with_rowid=False,
 )
 

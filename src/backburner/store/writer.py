@@ -27,6 +27,7 @@ from ..ports import Hint
 from .batch import Batch
 from .connection import Connection, rehearse
 from .database import Database, Turn
+from .following import follow_up
 from .handlers import MANY, ONE
 from .running import transact
 from .session import borrowed_session
@@ -181,6 +182,7 @@ class Writer:
         try:
             batch = Batch(connection, self._database.begin(connection.raw), careful, self._lines)
             answers, rest = self._apply(batch, taken)
+            follow_up(batch)
             batch.flush()
             self._database.commit(connection.raw)
             self._lines |= batch.new_lines

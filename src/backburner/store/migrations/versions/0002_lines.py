@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_line()
     _create_counts()
     _create_times()
+    _create_waits()
 
 
 def _extend_jobs() -> None:
@@ -219,3 +220,17 @@ def _create_times() -> None:
         sa.Column("seconds", sa.Float()),
         sqlite_with_rowid=False,
     )
+
+
+def _create_waits() -> None:
+    op.add_column("bb_jobs", sa.Column("parent_id", ID))
+    op.add_column("bb_jobs", sa.Column("awaited", sa.Boolean()))
+    child = sa.text("parent_id IS NOT NULL")
+    op.create_index("ix_bb_jobs_parent", "bb_jobs", ["parent_id"], sqlite_where=child, postgresql_where=child)
+    op.create_table(
+        "bb_waits",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("child_id", ID, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_bb_waits_child", "bb_waits", ["child_id"])

@@ -1,0 +1,113 @@
+"""Jobs are cancelled together with those that they have submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, update
+
+from ..domain import events
+from ..domain.job import Status
+from ..domain.json import encode
+from . import tables
+from .batch import Batch, Ended
+from .connection import Family, Row, Statement
+from .keying import leave_key
+from .submitting import submitted_data
+
+jobs, leases = tables.jobs, tables.leases
+
+
+def cancel_jobs(batch: Batch, ids: Iterable[str]) -> None:
+    """Those that wait are cancelled, those that run asked to stop, their children likewise; ended ones stay.
+
+    None of them may be held yet, unless it is running (see `awaiting.hold_children`).
+    """
+    rows = batch.connection.among(HOLD_UNFINISHED, sorted(_with_descendants(batch, ids), reverse=True))
+    _cancel_pending(batch, [row for row in rows if row[6] == Status.PENDING])
+    running = [{"job": row[0]} for row in rows if row[6] == Status.RUNNING]
+    batch.connection.many(REQUEST_CANCEL, running)
+    batch.cancel = batch.cancel or bool(running)
+
+
+def children_of(batch: Batch, parents: Sequence[str]) -> list[str]:
+    """The unfinished ones."""
+    return [job for (job,) in batch.connection.among(READ_CHILDREN, parents)]
+
+
+def _with_descendants(batch: Batch, ids: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    level = set(ids)
+    while level:
+        found |= level
+        level = set(children_of(batch, sorted(level))) - found
+    return found
+
+
+def _cancel_pending(batch: Batch, rows: Sequence[Row]) -> None:
+    connection = batch.connection
+    updates: list[dict[str, Any]] = []
+    for job, owner, task, queue, priority, key, _, seq, awaited, batch_id in rows:
+        batch.leave_line(job)
+        if seq == 0:  # inserted by an application's transaction and not announced yet
+            seq = 1
+            connection.run(LEAVE_UNANNOUNCED, job=job)
+            batch.count(owner, task, queue, "pending", 1)
+            batch.emit(job, seq, owner, events.SUBMITTED, submitted_data(task, queue, priority))
+        batch.emit(job, seq + 1, owner, events.CANCELLED, encode({"task": task}))
+        batch.count(owner, task, queue, "pending", -1)
+        batch.count(owner, task, queue, "cancelled", 1)
+        batch.ended.append(Ended(job, Status.CANCELLED, bool(awaited), batch_id))
+        updates.append({"job": job, "seq_": seq + 1, "now": batch.now})
+        leave_key(batch, job, task, owner, key)
+    gone = [{"job": row["job"]} for row in updates]
+    for statement in LEAVE_LINE:
+        connection.many(statement, gone)
+    connection.many(CANCEL, updates)
+
+
+LEAVE_LINE = [
+    Statement(delete(table).where(table.c.job_id == bindparam("job")))
+    for table in (tables.parked, tables.waits, tables.scheduled, tables.blocked, tables.ready, tables.deadlines)
+]
+"""In this order: a job may be on its way from one to the next."""
+HOLD_UNFINISHED = Family(
+    lambda among: (
+        select(
+            jobs.c.id,
+            jobs.c.owner,
+            jobs.c.task,
+            jobs.c.queue,
+            jobs.c.priority,
+            jobs.c.key,
+            jobs.c.status,
+            jobs.c.seq,
+            jobs.c.awaited,
+            jobs.c.batch_id,
+        )
+        .where(among(jobs.c.id), jobs.c.finished_at.is_(None))
+        .order_by(jobs.c.id.desc())
+        .with_for_update()
+    )
+)
+READ_CHILDREN = Family(
+    lambda among: (
+        select(jobs.c.id)
+        .where(among(jobs.c.parent_id), jobs.c.parent_id.is_not(None), jobs.c.finished_at.is_(None))
+        .order_by(jobs.c.id)
+    )
+)
+CANCEL = Statement(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        status="cancelled",
+        seq=bindparam("seq_"),
+        updated_at=bindparam("now"),
+        finished_at=bindparam("now"),
+        error=None,
+    )
+)
+REQUEST_CANCEL = Statement(update(leases).where(leases.c.job_id == bindparam("job")).values(cancel_requested=True))
+LEAVE_UNANNOUNCED = Statement(delete(tables.unannounced).where(tables.unannounced.c.job_id == bindparam("job")))
