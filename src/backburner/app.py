@@ -109,6 +109,7 @@ class Backburner:
         rate: tuple[int, float] | None = None,
         queue: str = "default",
         public: bool = False,
+        detached: bool = False,
         on_duplicate: Literal["return", "reject"] = "return",
         expires: float | None = None,
         process: bool = False,
@@ -137,7 +138,8 @@ class Backburner:
         first. ``concurrency``: how many of its jobs may run at once, on all workers together, ``owner_concurrency`` how
         many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
         whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
-        seconds after which a job that was not started fails. ``public``: it may be submitted over HTTP. ``process``: an
+        seconds after which a job that was not started fails. ``detached``: submitted inside a run, its jobs are not
+        cancelled with that. ``public``: it may be submitted over HTTP. ``process``: an
         ordinary function runs in a child process, which timeout and cancel kill; for work that keeps the processor
         busy. ``notify``: which of started, progress, completed, failed put a notification into the owner's inbox, and
         ``words(kind, args, reason)`` what it says. ``retention``: how long ended jobs are kept where that is not as
@@ -202,6 +204,10 @@ class Backburner:
             raise UnknownTask(
                 f"there is no task {name!r}; known are {', '.join(sorted(self.tasks)) or 'none'}"
             ) from None
+
+    def runs(self, run: Run) -> bool:
+        """Whether it is an execution of a task of this Backburner."""
+        return self.tasks.get(run.task) is run.spec
 
     def submit_in(
         self,

@@ -28,7 +28,8 @@ class AsyncHandler:
     async def __call__(self) -> str:
         self._run.begin()
         arguments = revive(self._task, self._args)
-        result = await self._task.function(self._run, **arguments)
+        with self._run.waiting.unwinding():
+            result = await self._task.function(self._run, **arguments)
         await self._run.finish()
         return encode_result(result)
 
@@ -57,7 +58,8 @@ class ThreadHandler:
         arguments = revive(self._task, self._args)
         self._sync = SyncRun(self._run)
         thread = self._run.threads.start(lambda: self._task.function(self._sync, **arguments))
-        result = await to_its_end(thread, when_cancelled=self.interrupt)
+        with self._run.waiting.unwinding():
+            result = await to_its_end(thread, when_cancelled=self.interrupt)
         await self._run.finish()
         return encode_result(result)
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from .channel import Channel
 from .command import Argument, CommandResult, run_command
 from .domain.errors import StoreUnavailable
-from .domain.job import Claimed, KeptStep
+from .domain.job import Claimed, KeptStep, NewJob
 from .domain.json import decode, encode, fingerprint, storable, well_formed
-from .domain.operations import Execution, KeepStep, Operation, SetProgress, Transact, Usage
+from .domain.operations import Execution, KeepStep, Operation, SetProgress, SubmitStep, Submitted, Transact, Usage
 from .gathering import gather
+from .outcomes import Outcomes
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
 from .scope import Branch, Scope
 from .threads import Calls, Threads, to_its_end
 from .transacting import InSession, refuse_inside
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -68,6 +70,14 @@ class Run:
         self._channels: dict[str, Channel] = {}
         self._calls: Calls | None = None
         self._threads = Threads(f"backburner {job.task} {job.id}")
+        self.waiting = Waiting()
+        """For the engine, as is ``outcomes``."""
+        self.outcomes = Outcomes(store, self.waiting, lambda name: self._kept.get((name, 0)), self._keep_outcome)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """For the engine."""
+        return self._spec
 
     def begin(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """The engine calls this in the function's context, on its event loop where none is given."""
@@ -135,10 +145,14 @@ class Run:
         """The same for calls that cost tokens; see `backburner.ports.Journal`."""
         return await self._keep(name, request, make)
 
-    def keep_sync(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
-        """The same for the threads of a run."""
-        refuse_inside()
-        return self.calls.wait(self._keep(name, request, make))
+    def wait_sync(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """For the threads of a run: what a coroutine on its event loop comes to."""
+        try:
+            refuse_inside()
+        except BaseException:
+            coroutine.close()
+            raise
+        return self.calls.wait(coroutine)
 
     async def transaction(
         self, name: str, function: Callable[Concatenate[Session, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -158,8 +172,9 @@ class Run:
             if kept is not None and kept.key == key:
                 value = kept.value
             else:
-                await self._flush(tuple(self._channels))
-                value = await self._write(Transact(self._execution, path, occurrence, key, work))
+                with self.waiting.working():
+                    await self._flush(tuple(self._channels))
+                    value = await self._write(Transact(self._execution, path, occurrence, key, work))
         finally:
             scope.leave(name)
         adapter = adapter_of(resolve_hints(function).get("return", Any))
@@ -202,6 +217,22 @@ class Run:
 
         return await gather(calls, limit, enter)
 
+    async def submit(self, name: str, request: Any, jobs: Sequence[NewJob]) -> tuple[list[str], Submitted | None]:
+        """Jobs are put on disk as a step: their ids, and what came of it now, None when it was done before."""
+        scope = _scope.get(self._top)
+        path, occurrence = scope.enter(name, _branch.get())
+        try:
+            key = fingerprint(request)
+            kept = self._kept.get((path, occurrence))
+            if kept is not None and kept.key == key:
+                return decode(kept.value), None
+            with self.waiting.working():
+                write = SubmitStep(self._execution, path, occurrence, key, tuple(jobs), again=kept is not None)
+                submitted = await to_its_end(self._write(write))
+            return [submitted.instead[job.id].id if job.id in submitted.instead else job.id for job in jobs], submitted
+        finally:
+            scope.leave(name)
+
     @property
     def llm(self) -> Llm:
         """The model: every call is a step, streams its text and records its tokens."""
@@ -235,16 +266,17 @@ class Run:
                 scope.channels.update(kept.channels)
                 return decode(kept.value)
             inner = Scope(f"{path}#{occurrence}/", again=scope.again or kept is not None)
-            token = _scope.set(inner)
-            try:
-                value, usage = await make()
-            finally:
-                _scope.reset(token)
-            text = encode(value, f"the result of step {name!r}")
-            step = KeptStep(path, occurrence, key, text)
-            channels = tuple(sorted(inner.channels))
-            keep = KeepStep(self._execution, step, channels, usage, again=kept is not None)
-            await to_its_end(self._put_down(keep))  # a cancellation must not lose what was paid for
+            with self.waiting.working():
+                token = _scope.set(inner)
+                try:
+                    value, usage = await make()
+                finally:
+                    _scope.reset(token)
+                text = encode(value, f"the result of step {name!r}")
+                step = KeptStep(path, occurrence, key, text)
+                channels = tuple(sorted(inner.channels))
+                keep = KeepStep(self._execution, step, channels, usage, again=kept is not None)
+                await to_its_end(self._put_down(keep))  # a cancellation must not lose what was paid for
             scope.channels |= inner.channels
             return decode(text)
         finally:
@@ -255,6 +287,10 @@ class Run:
             return await function(*args, **kwargs)
         result = await self._threads.call(lambda: function(*args, **kwargs), name)
         return await result if inspect.isawaitable(result) else result
+
+    async def _keep_outcome(self, name: str, key: str, value: str) -> None:
+        step = self._kept[name, 0] = KeptStep(name, 0, key, value)
+        await self._write(KeepStep(self._execution, step))
 
     async def _put_down(self, keep: KeepStep) -> None:
         await self._flush(keep.channels)

@@ -23,17 +23,18 @@ from .domain.errors import (
     Retry,
 )
 from .domain.ids import new_id
-from .domain.job import JobRecord, NewJob, Status, fresh
+from .domain.job import JobRecord, NewJob, Status, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import UNLIMITED, Cancel, GetJob, GetResult, Limit, Submit, Submitted
 from .domain.operations import Retry as RetryJob
 from .domain.retention import NOTIFICATIONS, Retention, parse_retention
 from .parameters import Parameters
-from .run import current_run
+from .run import Run, current_run
 
 if TYPE_CHECKING:
     from .app import Backburner
+    from .outcomes import Ending
 
 log = logging.getLogger("backburner.task")
 
@@ -52,7 +53,8 @@ HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """How a task's jobs run. ``timeout`` is in seconds for each attempt, ``retries`` the failures it may survive,
-    ``priority`` 1 to 10 (10 first), ``limit`` what may run at once anywhere, ``on_duplicate`` what becomes of a submit
+    ``priority`` 1 to 10 (10 first), ``detached`` whether it outlives the cancellation of the job that submitted it,
+    ``limit`` what may run at once anywhere, ``on_duplicate`` what becomes of a submit
     whose key a live job has, ``expires`` the seconds after which a job that was not started fails."""
 
     timeout: float | None = 3600.0
@@ -63,6 +65,7 @@ class TaskOptions:
     on_duplicate: Literal["return", "reject"] = "return"
     expires: float | None = None
     public: bool = False
+    detached: bool = False
     process: bool = False
     backoff: Backoff = field(default_factory=Backoff)
     notify: frozenset[str] = frozenset({"completed", "failed"})
@@ -97,6 +100,7 @@ class SubmitOptions:
     queue: str | None = None
     expires: float | None = None
     size: float | None = None
+    detached: bool | None = None
 
 
 class Task(Generic[P, R]):
@@ -137,13 +141,14 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         expires: float | timedelta | None = None,
         size: float | None = None,
+        detached: bool | None = None,
     ) -> Submission[P, R]:
         """The task with options for one submit.
 
         ``delay`` is in seconds, ``run_at`` needs a time zone. ``key``: while a job of this owner and task with the same
         key lives, no second one is made (see ``on_duplicate``). ``expires``: seconds after which the job fails if it
         was not started. ``size``: how much work it is, in units of the task's own, for the estimate of its duration.
-        Raises `InvalidArguments`.
+        ``detached``: submitted inside a run, it is not cancelled with it. Raises `InvalidArguments`.
         """
         if priority is not None and not 1 <= priority <= 10:
             raise InvalidArguments(f"priority is {priority}: choose 1 (last) to 10 (first)", {"priority": "1 to 10"})
@@ -162,7 +167,7 @@ class Task(Generic[P, R]):
             raise InvalidArguments(f"{queue!r} is no name for a queue", {"queue": "letters, digits, and . _ : -"})
         if size is not None and not 0 <= size < float("inf"):
             raise InvalidArguments(f"size is {size}: choose 0 or more", {"size": "0 or more"})
-        return Submission(self, SubmitOptions(owner, priority, seconds, at, key, queue, patience, size))
+        return Submission(self, SubmitOptions(owner, priority, seconds, at, key, queue, patience, size, detached))
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Returns when the job is on disk. Raises `InvalidArguments`, `StoreUnavailable`."""
@@ -174,6 +179,7 @@ class Task(Generic[P, R]):
 
     def new_job(self, args: dict[str, Any], options: SubmitOptions) -> NewJob:
         run = current_run.get()
+        detached = self.options.detached if options.detached is None else options.detached
         return NewJob(
             id=new_id(),
             task=self.name,
@@ -188,6 +194,7 @@ class Task(Generic[P, R]):
             reject=self.options.on_duplicate == "reject",
             expires=options.expires if options.expires is not None else self.options.expires,
             size=options.size,
+            parent=None if run is None or detached or not self._bb.runs(run) else run.job_id,
         )
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
@@ -223,22 +230,22 @@ class Submission(Generic[P, R]):
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Returns when the job is on disk."""
-        new = self.new_job(args, kwargs)
+        bb, new = self.task._bb, self.new_job(args, kwargs)
         run = current_run.get()
-        if run is not None:
-            new = replace(new, id=await run.keep(*_as_step(new)))
-        bb = self.task._bb
-        submitted = await bb.store.write(Submit((new,)))
-        return Job(bb, record_of(new, submitted), self.task)
+        if run is None:
+            record = record_of(new, await bb.store.write(Submit((new,))))
+        else:
+            record = await _submit_in_run(run, bb, new)
+        return Job(bb, record, self.task)
 
     def submit_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        new = self.new_job(args, kwargs)
+        bb, new = self.task._bb, self.new_job(args, kwargs)
         run = current_run.get()
-        if run is not None:
-            new = replace(new, id=run.keep_sync(*_as_step(new)))
-        bb = self.task._bb
-        submitted = bb.store.write_sync(Submit((new,)))
-        return Job(bb, record_of(new, submitted), self.task)
+        if run is None:
+            record = record_of(new, bb.store.write_sync(Submit((new,))))
+        else:
+            record = run.wait_sync(_submit_in_run(run, bb, new))
+        return Job(bb, record, self.task)
 
     def new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
         """The job that a submit with these arguments would put on disk. Raises `InvalidArguments`."""
@@ -250,14 +257,26 @@ def record_of(new: NewJob, submitted: Submitted) -> JobRecord:
     return submitted.instead.get(new.id) or fresh(new, submitted.at)
 
 
-def _as_step(new: NewJob) -> tuple[str, Any, Callable[[], Awaitable[tuple[str, None]]]]:
-    """A submit inside a run keeps the job's id, so that a run which is resumed submits the same job again."""
+async def _submit_in_run(run: Run, bb: Backburner, new: NewJob) -> JobRecord:
+    """As a step: a run that is resumed submits nothing twice."""
+    request = [new.task, new.args]
+    name = f"submit {new.task[:150]} {fingerprint(request)[:8]}"
+    if not bb.runs(run):
+        new = replace(new, id=await run.keep(name, request, _id_of(new)))
+        return record_of(new, await bb.store.write(Submit((new,))))
+    (id,), submitted = await run.submit(name, request, [new])
+    if submitted is not None:
+        return record_of(new, submitted)
+    return await bb.store.read(GetJob(id)) or replace(unseen(id), task=new.task)
+
+
+def _id_of(new: NewJob) -> Callable[[], Awaitable[tuple[str, None]]]:
+    """In another Backburner's run the job's id is kept first, so that it is the same job when it is submitted again."""
 
     async def make() -> tuple[str, None]:
         return new.id, None
 
-    request = [new.task, new.args]
-    return f"submit {new.task[:150]} {fingerprint(request)[:8]}", request, make
+    return make
 
 
 class Job(Generic[R]):
@@ -289,18 +308,30 @@ class Job(Generic[R]):
     async def result(self, timeout: float | None = None) -> R:
         """Wait for the end and return what the function returned.
 
-        Raises `JobFailed`, `JobCancelled`, and `ResultTimeout` after ``timeout`` seconds (the job goes on).
+        Raises `JobFailed`, `JobCancelled`, and `ResultTimeout` after ``timeout`` seconds (the job goes on). Inside a
+        run it is a step, and a wait of more than a moment frees the run's slot: the function is called again from its
+        top when the job has ended.
         """
+        run = self._run()
+        if run is not None:
+            return self._told(await run.outcomes.ending(self.id, timeout))
         await self.wait(timeout)
         return self._outcome(await self._bb.store.read(GetResult(self.id)))
 
     def result_sync(self, timeout: float | None = None) -> R:
         """The same for threads without an event loop."""
+        run = self._run()
+        if run is not None:
+            return self._told(run.wait_sync(run.outcomes.ending(self.id, timeout)))
         self.wait_sync(timeout)
         return self._outcome(self._bb.store.read_sync(GetResult(self.id)))
 
     async def wait(self, timeout: float | None = None) -> JobRecord:
-        """Wait until the job has ended, however it ended."""
+        """Wait until the job has ended, however it ended; inside a run as `result` does."""
+        run = self._run()
+        if run is not None:
+            self.record = await run.outcomes.record(self.id, timeout)
+            return self.record
         try:
             async with asyncio.timeout(timeout):
                 self.record = await self._bb.watcher.wait(self.id, lambda record: record.status.finished)
@@ -309,6 +340,10 @@ class Job(Generic[R]):
         return self.record
 
     def wait_sync(self, timeout: float | None = None) -> JobRecord:
+        run = self._run()
+        if run is not None:
+            self.record = run.wait_sync(run.outcomes.record(self.id, timeout))
+            return self.record
         self.record = self._bb.watcher.wait_sync(self.id, lambda record: record.status.finished, timeout)
         return self.record
 
@@ -321,6 +356,15 @@ class Job(Generic[R]):
         """Run a failed or cancelled job again from its first unfinished step. Raises `IllegalTransition`."""
         self.record = await self._bb.store.write(RetryJob(self.id, None))
         return self.record
+
+    def _run(self) -> Run | None:
+        """The execution that this is called in, if it is one of this Backburner's."""
+        run = current_run.get()
+        return run if run is not None and self._bb.runs(run) else None
+
+    def _told(self, ending: Ending) -> R:
+        self.record = replace(self.record, status=ending.status, error=ending.error)
+        return self._outcome(ending.result)
 
     def _found(self, record: JobRecord | None) -> JobRecord:
         if record is None:

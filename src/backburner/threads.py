@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from .domain.errors import JobCancelled
+from .domain.errors import ConfigurationError, JobCancelled
 
 R = TypeVar("R")
 
@@ -101,7 +101,11 @@ class Calls:
         return self._cancelled
 
     def wait(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run it on the loop, in the context of the calling thread. Raises `JobCancelled` when it is cancelled."""
+        """Run it on the loop, in the context of the calling thread. Raises `JobCancelled` when it is cancelled, and
+        `ConfigurationError` on the loop's own thread, which must not wait for itself."""
+        if asyncio._get_running_loop() is self._loop:
+            coroutine.close()
+            raise ConfigurationError("an async function waits with await: use the method without _sync")
         context = contextvars.copy_context()
         done: Future[R] = Future()
 

@@ -25,7 +25,18 @@ from tests.support.processes import until
 SOON = Backoff(first=0.001, longest=0.001)
 PATIENCE = 20.0
 
-FOR_THE_ENGINE = {"begin", "calls", "finish", "interrupt", "keep_sync", "threads"}
+FOR_THE_ENGINE = {
+    "begin",
+    "calls",
+    "finish",
+    "interrupt",
+    "outcomes",
+    "spec",
+    "submit",
+    "threads",
+    "wait_sync",
+    "waiting",
+}
 
 
 def public(thing: Any) -> set[str]:

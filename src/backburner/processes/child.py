@@ -79,7 +79,8 @@ class Child:
         self._run = run = ChildRun(order.job, task, self._requests, bb._make_llm)  # type: ignore[arg-type]
         run.begin(self._loop)
         arguments = revive(task, order.job.args)
-        result = task.function(SyncRun(run), **arguments)
+        with run.waiting.unwinding():
+            result = task.function(SyncRun(run), **arguments)
         run.calls.wait(run.finish())
         return encode_result(result)
 

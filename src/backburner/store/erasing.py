@@ -23,6 +23,7 @@ LEFT_AT_THE_END = (
     tables.scheduled,
     tables.blocked,
     tables.parked,
+    tables.waits,
     tables.deadlines,
     tables.leases,
     tables.keys,

@@ -57,6 +57,7 @@ ONE: dict[type, Callable[..., Any]] = {
     op.Notify: running.notify,
     op.AppendText: running.append_text,
     op.KeepStep: running.keep_step,
+    op.SubmitStep: running.submit_step,
 }
 
 READ: dict[type, Callable[..., Any]] = {

@@ -11,10 +11,21 @@ from ..domain import events
 from ..domain.errors import LeaseLost
 from ..domain.job import KeptStep
 from ..domain.json import encode
-from ..domain.operations import AppendText, Execution, KeepStep, Notify, SetProgress, Transact
+from ..domain.operations import (
+    AppendText,
+    Execution,
+    KeepStep,
+    Notify,
+    SetProgress,
+    Submit,
+    SubmitStep,
+    Submitted,
+    Transact,
+)
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Row, Statement
+from .submitting import submit
 
 jobs, leases, channels, steps = tables.jobs, tables.leases, tables.channels, tables.steps
 
@@ -121,6 +132,29 @@ def _is_kept(batch: Batch, operation: KeepStep) -> bool:
     step = operation.step
     row = batch.connection.one(READ_STEP, job=operation.execution.job, name=step.name, occurrence=step.occurrence)
     return row is not None and row[0] == step.key and row[1] == step.value and row[2] == operation.execution.attempt
+
+
+def submit_step(batch: Batch, operation: SubmitStep) -> Submitted:
+    job = operation.execution.job
+    held = hold(batch, operation.execution)
+    row = batch.connection.one(READ_STEP, job=job, name=operation.name, occurrence=operation.occurrence)
+    if row is not None and row[0] == operation.key:
+        return Submitted(batch.now)  # it is on disk already: the answer of its commit was lost
+    (answer,) = submit(batch, [Submit(operation.jobs)])
+    if isinstance(answer, Exception):
+        raise answer
+    ids = [answer.instead[new.id].id if new.id in answer.instead else new.id for new in operation.jobs]
+    step = KeptStep(operation.name, operation.occurrence, operation.key, encode(ids))
+    _replace_step(batch, operation.execution, step, {})
+    data: dict[str, Any] = {
+        "name": step.name,
+        "occurrence": step.occurrence,
+        "attempt": operation.execution.attempt,
+    }
+    if operation.again:
+        data["again"] = True
+    _log_step(batch, operation.execution, held, data)
+    return answer
 
 
 def transact(batch: Batch, operation: Transact, session: Any) -> str:

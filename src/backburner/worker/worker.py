@@ -21,6 +21,7 @@ from ..domain.operations import (
     Notify,
     Operation,
     Outcome,
+    Parked,
     Reclaim,
     RegisterWorker,
     Released,
@@ -187,7 +188,7 @@ class Worker:
         job = running.job
         try:
             outcome = await self._call(running)
-            if isinstance(outcome, Released):
+            if isinstance(outcome, Released | Parked):
                 await running.handler.ended()  # or it would run twice
             if outcome is not None and not running.settled:
                 running.settled = True

@@ -6,7 +6,7 @@ parameter is what the store answers.
 
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
 from .crons import DeclareCrons, FireCrons, ForgetCron, ListCrons, NextTick
-from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, Submitted
+from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, SubmitStep, Submitted
 from .pruning import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from .queries import (
     CancelRequests,
@@ -119,6 +119,7 @@ __all__ = [
     "Settle",
     "Snapshot",
     "Submit",
+    "SubmitStep",
     "Submitted",
     "Tails",
     "TakeChore",

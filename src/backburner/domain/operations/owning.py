@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..job import JobRecord, NewJob
-from .base import Operation
+from .base import Execution, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,18 @@ class Submit(Operation["Submitted"]):
     """Put jobs on disk, all or none. A job whose id exists already is left as it is. Raises `DuplicateJob`."""
 
     jobs: tuple[NewJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitStep(Operation["Submitted"]):
+    """Put jobs on disk together with a step of the run that submits them: it keeps their ids."""
+
+    execution: Execution
+    name: str
+    occurrence: int
+    key: str
+    jobs: tuple[NewJob, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
