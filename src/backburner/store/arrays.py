@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +28,22 @@ def any_of(left: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """``left`` is one of the values in the array parameter ``name``."""
     condition: ColumnElement[bool] = left == func.any(bindparam(name, type_=ARRAY(_plain(left.type))))
     return condition
+
+
+def literal(values: Sequence[Any]) -> str:
+    """The values as an array in PostgreSQL's text form (its manual, 8.15.6): the driver's own way to write an array
+    takes ten times as long."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        if "\\" in value or '"' in value:
+            value = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{value}"'
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def from_arrays(clause: Any) -> Any:

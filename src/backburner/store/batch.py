@@ -106,11 +106,12 @@ class Batch:
         }
         self.emit(job, seq, owner, events.NOTIFICATION, encode(data))
 
-    def flush_line(self) -> None:
-        """What was lined up so far is in the line."""
+    def flush_line(self) -> bool:
+        """What was lined up so far is in the line; answers whether there was anything."""
         lined, self._lined = self._lined, []
         if lined:
             self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines)
+        return bool(lined)
 
     def flush(self) -> None:
         self.flush_line()

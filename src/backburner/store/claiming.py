@@ -29,18 +29,22 @@ AT_ONCE = 100
 
 
 def claim(batch: Batch, operation: Claim) -> Claims:
-    row = batch.connection.one(LOOK, worker=operation.worker)
+    look = batch.connection.ask(LOOK, worker=operation.worker)
+    lines = batch.connection.ask(OPEN_LINES)
+    row = look.fetchone()
+    open_lines = [Line(queue, task) for queue, task in lines.fetchall() if task in operation.tasks]
     if row is None:
         raise LeaseLost(f"worker {operation.worker} was given up by the others")
     next_due, unannounced = row
+    moved = 0
     if unannounced:
         announce(batch)
-    moved = 0
     if next_due is not None and next_due <= batch.now:
         moved, next_due = move_due(batch)
-    batch.flush_line()
+    if batch.flush_line():
+        open_lines = _open_lines(batch, operation)
     wait = None if next_due is None else max(next_due - batch.now, 0) / 1e6
-    picked, more, rate_wait = pick(batch, operation)
+    picked, more, rate_wait = pick(batch, operation, open_lines)
     if rate_wait is not None:
         wait = rate_wait if wait is None else min(wait, rate_wait)
     taken = start(batch, picked, operation.worker) if picked else ()
@@ -60,12 +64,16 @@ def move_due(batch: Batch) -> tuple[int, int | None]:
     return len(due), None if row is None or row[0] is None else int(row[0])
 
 
-def pick(batch: Batch, operation: Claim) -> tuple[list[Head], bool, float | None]:
+def _open_lines(batch: Batch, operation: Claim) -> list[Line]:
+    """Lines that have jobs, of known tasks and queues that are not paused."""
+    return [Line(queue, task) for queue, task in batch.connection.all(OPEN_LINES) if task in operation.tasks]
+
+
+def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> tuple[list[Head], bool, float | None]:
     """The first of the line by priority, turn and age, of the tasks this worker knows and within all limits.
 
     Answers the jobs, whether there may be more at once, and the seconds until a rate allows the next start.
     """
-    open_lines = [Line(queue, task) for queue, task in batch.connection.all(OPEN_LINES) if task in operation.tasks]
     rooms = Rooms(batch, operation.tasks, operation.queues, open_lines)
     width = -(-operation.count // max(len(open_lines), 1))
     expired: list[Head] = []
@@ -157,12 +165,14 @@ def _advance_clocks(batch: Batch, picked: Sequence[Head]) -> None:
     for head in picked:
         place = head.queue, head.rank
         latest[place] = max(head.turn, latest.get(place, 0))
-    known = {(queue, rank): time for queue, rank, time in batch.connection.all(READ_CLOCKS)}
+    held: dict[tuple[str, int], int] = {}
+    for queue in sorted({queue for queue, _ in latest}):
+        held |= {(queue, rank): time for rank, time in batch.connection.all(HOLD_CLOCKS, queue=queue)}
     for (queue, rank), turn in sorted(latest.items()):
-        if (queue, rank) not in known:
-            batch.connection.run(INSERT_CLOCK, queue=queue, rank=rank, time=turn)
-        elif known[queue, rank] < turn and batch.connection.one(HOLD_CLOCK, queue=queue, rank=rank) is not None:
-            batch.connection.run(SET_CLOCK, queue_=queue, rank_=rank, time=turn)
+        if (queue, rank) not in held:
+            batch.connection.send(INSERT_CLOCK, queue=queue, rank=rank, time=turn)
+        elif held[queue, rank] < turn:
+            batch.connection.send(SET_CLOCK, queue_=queue, rank_=rank, time=turn)
 
 
 def _resume(batch: Batch, again: Sequence[Head], begun: Mapping[str, dict[str, Any]]) -> dict[str, list[KeptStep]]:
@@ -179,8 +189,8 @@ def _resume(batch: Batch, again: Sequence[Head], begun: Mapping[str, dict[str, A
         seq = begun[job]["seq"] + 1
         data = {"attempt": begun[job]["attempt"], "channels": channels}
         batch.emit(job, seq, owners[job], events.RESET, encode(data))
-        connection.run(RESET_CHANNELS, job=job)
-        connection.run(SET_SEQ, job=job, seq_=seq)
+        connection.send(RESET_CHANNELS, job=job)
+        connection.send(SET_SEQ, job=job, seq_=seq)
     steps: dict[str, list[KeptStep]] = defaultdict(list)
     for job, name, occurrence, key, value, ends in connection.among(READ_STEPS, ids):
         steps[job].append(KeptStep(name, occurrence, key, value, decode(ends) if ends else {}))
@@ -264,9 +274,11 @@ START_JOB = Statement(
     )
 )
 DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
-READ_CLOCKS = Statement(select(tables.clocks.c.queue, tables.clocks.c.rank, tables.clocks.c.time))
-_one_clock = (tables.clocks.c.queue == bindparam("queue"), tables.clocks.c.rank == bindparam("rank"))
-HOLD_CLOCK = Statement(select(tables.clocks.c.time).where(*_one_clock).with_for_update(skip_locked=True))
+HOLD_CLOCKS = Statement(
+    select(tables.clocks.c.rank, tables.clocks.c.time)
+    .where(tables.clocks.c.queue == bindparam("queue"))
+    .with_for_update(skip_locked=True)
+)
 INSERT_CLOCK = Statement(
     lambda insert: (
         insert(tables.clocks)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, bindparam
 from sqlalchemy.sql import ClauseElement
 
-from .arrays import any_of, from_arrays
+from .arrays import any_of, from_arrays, literal
 
 Row = tuple[Any, ...]
 Sql = tuple[str, tuple[str, ...], dict[str, Any]]
@@ -32,6 +32,8 @@ class Language:
     arrays: bool
     insert: Callable[[Any], Any]
     engine_options: Mapping[str, Any] = field(default_factory=dict)
+    count_rows: Callable[[Any], int] = attrgetter("rowcount")
+    """How many rows the statement of a cursor touched, which may have to be waited for."""
 
     @property
     def name(self) -> str:
@@ -122,11 +124,21 @@ class Connection:
         if self.engine is not None:
             self.engine.dispose()
 
+    def send(self, statement: Statement, **parameters: Any) -> None:
+        """Execute where nobody asks for an answer; an error may show at the next statement, or at the commit."""
+        sql, names, constants = statement.single(self.language)
+        self.raw.execute(sql, _values(names, constants, parameters))
+
+    def ask(self, statement: Statement, **parameters: Any) -> Any:
+        """A cursor whose rows are to be fetched after other questions were sent, before the next write."""
+        sql, names, constants = statement.single(self.language)
+        return self.raw.execute(sql, _values(names, constants, parameters))
+
     def run(self, statement: Statement, **parameters: Any) -> int:
         """Execute; answers how many rows it touched."""
         sql, names, constants = statement.single(self.language)
         cursor = self.raw.execute(sql, _values(names, constants, parameters))
-        return int(cursor.rowcount)
+        return self.language.count_rows(cursor)
 
     def many(self, statement: Statement, rows: Sequence[dict[str, Any]]) -> None:
         """Execute once for each row; every row has the same names."""
@@ -134,7 +146,7 @@ class Connection:
             return
         if self.language.arrays and len(rows) > 1:
             sql, names, constants = statement.bulk(self.language)
-            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            columns = {name: literal([row[name] for row in rows]) for name in rows[0]}
             self.raw.execute(sql, _values(names, constants, columns))
             return
         sql, names, constants = statement.single(self.language)
@@ -168,7 +180,7 @@ class Connection:
     def among(self, family: Family, values: Sequence[str], **parameters: Any) -> list[Row]:
         """The rows of a statement for any number of values."""
         if self.language.arrays:
-            return self.all(family.with_array(), **{ARRAY: list(values)}, **parameters) if values else []
+            return self.all(family.with_array(), **{ARRAY: literal(values)}, **parameters) if values else []
         rows: list[Row] = []
         for start in range(0, len(values), Family.WIDEST):
             part = values[start : start + Family.WIDEST]

@@ -67,6 +67,10 @@ class Database(Protocol):
         """Begin a write transaction; answers the time on the database's clock, microseconds since the epoch."""
         ...
 
+    def leave_pipeline(self, raw: Any) -> None:
+        """From here to the end of the transaction each statement is answered before the next is sent."""
+        ...
+
     def commit(self, raw: Any) -> None: ...
 
     def roll_back(self, raw: Any) -> None:

@@ -41,7 +41,7 @@ def line_up(connection: Connection, jobs: Sequence[Lined], known: set[tuple[str,
     """Put jobs into the line, in this order; answers the lines that are not ``known`` yet."""
     new = {(each.queue, each.task) for each in jobs} - known
     for queue, task in sorted(new):
-        connection.run(INSERT_LINE, queue=queue, task=task)
+        connection.send(INSERT_LINE, queue=queue, task=task)
     _draw_turns(connection, [each for each in jobs if each.turn is None])
     connection.many(INSERT_READY, [_row(each) for each in jobs])
     return new

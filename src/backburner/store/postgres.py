@@ -73,6 +73,7 @@ class Postgres:
             arrays=True,
             insert=insert,
             engine_options={"use_native_hstore": False},
+            count_rows=count_rows,
         )
         self._whereabouts: list[Any] = []
         self._locks = SessionLocks(lambda: self._open("locks"))
@@ -109,7 +110,7 @@ class Postgres:
 
     def _open(self, purpose: str) -> Any:
         try:
-            raw: Any = psycopg.connect(**self.parameters(purpose), autocommit=True)
+            raw: Any = Pipelined.connect(**self.parameters(purpose), autocommit=True)
             raw.execute("SET jit = off")
         except (psycopg.Error, UnicodeError) as error:
             raise self.translate(error) from error
@@ -124,23 +125,33 @@ class Postgres:
         return {**CONNECTING, "application_name": f"backburner {purpose}", **conninfo_to_dict(self.address)}
 
     def begin(self, raw: Any) -> int:
-        cursor = raw.execute(f"BEGIN; {CLOCK}")
-        cursor.nextset()
-        return int(cursor.fetchone()[0]) + self.shift
+        """What is sent until the commit waits for an answer only where one is asked for."""
+        raw.enter_pipeline()
+        raw.execute("BEGIN")
+        return self.now(raw)
+
+    def leave_pipeline(self, raw: Any) -> None:
+        raw.leave_pipeline()
 
     def now(self, raw: Any) -> int:
         return int(raw.execute(CLOCK).fetchone()[0]) + self.shift
 
     def commit(self, raw: Any) -> None:
         raw.execute("COMMIT")
+        raw.leave_pipeline()
+        if raw.info.transaction_status is not TransactionStatus.IDLE:
+            raise psycopg.OperationalError("the transaction was not committed")
 
     def roll_back(self, raw: Any) -> None:
+        raw.spoil()
+        with contextlib.suppress(psycopg.Error):
+            raw.leave_pipeline()
         with contextlib.suppress(psycopg.Error):
             if raw.info.transaction_status is not TransactionStatus.IDLE:
                 raw.execute("ROLLBACK")
 
     def is_lost(self, raw: Any) -> bool:
-        return bool(raw.closed or raw.broken)
+        return bool(raw.closed or raw.broken or raw.spoiled)
 
     @contextlib.contextmanager
     def snapshot(self, raw: Any) -> Iterator[None]:
@@ -269,6 +280,38 @@ def _in_transaction(driver: Any) -> bool:
         return bool(info.transaction_status != TransactionStatus.IDLE)
     asked = getattr(driver, "is_in_transaction", None)
     return bool(asked()) if asked is not None else not getattr(driver, "autocommit", False)
+
+
+class Pipelined(psycopg.Connection[Any]):
+    """A connection that can send statements without waiting for the answer of each."""
+
+    _entered: contextlib.ExitStack | None = None
+    _pipe: psycopg.Pipeline | None = None
+    spoiled = False
+    """Whether a pipeline broke off: the driver may take statements for prepared that never were."""
+
+    def spoil(self) -> None:
+        self.spoiled = self.spoiled or self._pipe is not None
+
+    def enter_pipeline(self) -> None:
+        if self._entered is None:
+            self._entered = contextlib.ExitStack()
+            self._pipe = self._entered.enter_context(self.pipeline())
+
+    def receive_all(self) -> None:
+        if self._pipe is not None:
+            self._pipe.sync()
+
+    def leave_pipeline(self) -> None:
+        """Waits for all answers; raises the first error among them."""
+        entered, self._entered, self._pipe = self._entered, None, None
+        if entered is not None:
+            entered.close()
+
+
+def count_rows(cursor: Any) -> int:
+    cursor.connection.receive_all()
+    return int(cursor.rowcount)
 
 
 class Free:

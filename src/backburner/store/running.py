@@ -59,7 +59,7 @@ def set_progress(batch: Batch, operation: SetProgress) -> None:
         batch.notify(job, held.seq, held.owner, "progress", operation.notice)
     held.seq += 1
     batch.emit(job, held.seq, held.owner, events.PROGRESS, encode({"percent": percent, "message": message}))
-    batch.connection.run(SET_PROGRESS, job=job, seq_=held.seq, percent=percent, message=message, updated_at=batch.now)
+    batch.connection.send(SET_PROGRESS, job=job, seq_=held.seq, percent=percent, message=message, updated_at=batch.now)
 
 
 def notify(batch: Batch, operation: Notify) -> None:
@@ -67,7 +67,7 @@ def notify(batch: Batch, operation: Notify) -> None:
     held = hold(batch, operation.execution)
     if held.owner is not None:
         batch.notify(job, held.seq + 1, held.owner, operation.kind, operation.notice)
-        batch.connection.run(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
+        batch.connection.send(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
 
 
 def append_text(batch: Batch, operation: AppendText) -> None:
@@ -80,7 +80,7 @@ def append_text(batch: Batch, operation: AppendText) -> None:
             return  # it is on disk already: the answer of its commit was lost
     row = batch.connection.one(GROW_CHANNEL, job=job, channel=channel, grown=grown)
     if row is None:
-        batch.connection.run(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0)
+        batch.connection.send(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0)
     offset = 0 if row is None else row[0] - grown
     batch.emit(
         job,
@@ -96,7 +96,7 @@ def append_text(batch: Batch, operation: AppendText) -> None:
             }
         ),
     )
-    batch.connection.run(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
+    batch.connection.send(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
 
 
 def keep_step(batch: Batch, operation: KeepStep) -> None:
@@ -121,7 +121,7 @@ def keep_step(batch: Batch, operation: KeepStep) -> None:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
         }
-        batch.connection.run(SPEND, job=job, input_tokens_=usage.input_tokens, output_tokens_=usage.output_tokens)
+        batch.connection.send(SPEND, job=job, input_tokens_=usage.input_tokens, output_tokens_=usage.output_tokens)
     if operation.again:
         data["again"] = True
     _log_step(batch, operation.execution, held, data)
@@ -184,8 +184,8 @@ def transact(batch: Batch, operation: Transact, session: Any) -> str:
 
 
 def _replace_step(batch: Batch, execution: Execution, step: KeptStep, ends: dict[str, int]) -> None:
-    batch.connection.run(DELETE_STEP, job=execution.job, name=step.name, occurrence=step.occurrence)
-    batch.connection.run(
+    batch.connection.send(DELETE_STEP, job=execution.job, name=step.name, occurrence=step.occurrence)
+    batch.connection.send(
         INSERT_STEP,
         job_id=execution.job,
         name=step.name,
@@ -200,7 +200,7 @@ def _replace_step(batch: Batch, execution: Execution, step: KeptStep, ends: dict
 
 def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, Any]) -> None:
     batch.emit(execution.job, held.seq + 1, held.owner, events.STEP, encode(data))
-    batch.connection.run(ADVANCE, job=execution.job, seq_=held.seq + 1, updated_at=batch.now)
+    batch.connection.send(ADVANCE, job=execution.job, seq_=held.seq + 1, updated_at=batch.now)
 
 
 READ_FENCE = Statement(select(leases.c.attempt).where(leases.c.job_id == bindparam("job")))

@@ -111,6 +111,9 @@ class SQLite:
         raw.execute("BEGIN IMMEDIATE")
         return self.now(raw)
 
+    def leave_pipeline(self, raw: Any) -> None:
+        """There is none."""
+
     def commit(self, raw: Any) -> None:
         raw.execute("COMMIT")
 
