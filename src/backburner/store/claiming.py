@@ -29,8 +29,8 @@ AT_ONCE = 100
 
 
 def claim(batch: Batch, operation: Claim) -> Claims:
-    look = batch.connection.ask(LOOK, worker=operation.worker)
-    lines = batch.connection.ask(OPEN_LINES)
+    look = batch.connection.begin(LOOK, worker=operation.worker)
+    lines = batch.connection.begin(OPEN_LINES)
     row = look.fetchone()
     open_lines = [Line(queue, task) for queue, task in lines.fetchall() if task in operation.tasks]
     if row is None:

@@ -129,7 +129,7 @@ class Connection:
         sql, names, constants = statement.single(self.language)
         self.raw.execute(sql, _values(names, constants, parameters))
 
-    def ask(self, statement: Statement, **parameters: Any) -> Any:
+    def begin(self, statement: Statement, **parameters: Any) -> Any:
         """A cursor whose rows are to be fetched after other questions were sent, before the next write."""
         sql, names, constants = statement.single(self.language)
         return self.raw.execute(sql, _values(names, constants, parameters))

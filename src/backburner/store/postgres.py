@@ -310,7 +310,8 @@ class Pipelined(psycopg.Connection[Any]):
 
 
 def count_rows(cursor: Any) -> int:
-    cursor.connection.receive_all()
+    if isinstance(cursor.connection, Pipelined):
+        cursor.connection.receive_all()
     return int(cursor.rowcount)
 
 
