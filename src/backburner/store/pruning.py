@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, updat
 from ..domain.operations import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from . import tables
 from .batch import Batch, insert_all
-from .claiming import HOLD_CLOCK
+from .claiming import HOLD_CLOCKS
 from .connection import Connection, Family, Statement
 from .erasing import erase_jobs
 
@@ -71,8 +71,8 @@ def prune_line(batch: Batch, operation: PruneLine) -> None:
     """An owner whose last turn has passed begins anew at the time of the line; so does everybody where a line is
     empty, its time being the last turn that was given (which is how start-time fair queueing ends a busy period)."""
     for queue, rank, finish in batch.connection.all(EMPTY_LINES):
-        row = batch.connection.one(HOLD_CLOCK, queue=queue, rank=rank)
-        if row is not None and row[0] < finish:
+        held = dict(batch.connection.all(HOLD_CLOCKS, queue=queue))
+        if held.get(rank, finish) < finish:
             batch.connection.run(SET_TIME, queue_=queue, rank_=rank, time=finish)
     passed = batch.connection.all(PASSED_TURNS, count=AT_ONCE)
     batch.connection.many(
