@@ -71,7 +71,7 @@ def prune_line(batch: Batch, operation: PruneLine) -> None:
     """An owner whose last turn has passed begins anew at the time of the line; so does everybody where a line is
     empty, its time being the last turn that was given (which is how start-time fair queueing ends a busy period)."""
     for queue, rank, finish in batch.connection.all(EMPTY_LINES):
-        held = dict(batch.connection.all(HOLD_CLOCKS, queue=queue))
+        held: dict[int, int] = dict(batch.connection.all(HOLD_CLOCKS, queue=queue))
         if held.get(rank, finish) < finish:
             batch.connection.run(SET_TIME, queue_=queue, rank_=rank, time=finish)
     passed = batch.connection.all(PASSED_TURNS, count=AT_ONCE)
