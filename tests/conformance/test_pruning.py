@@ -13,6 +13,7 @@ from backburner.domain.operations import (
     Execution,
     FindPrunable,
     FoldCounts,
+    FoldTexts,
     JobCount,
     ListJobs,
     ListNotifications,
@@ -83,9 +84,12 @@ def test_every_table_that_names_a_job_says_what_becomes_of_its_rows_when_the_job
 
 def test_a_pruned_job_leaves_no_row_in_any_table_but_its_notifications(store: Store) -> None:
     execution = start(store, owner="ann", key="k", expires=60, priority=3)
-    say(store, execution, "text")
+    for word in ("some", "text"):
+        say(store, execution, word)
     keep(store, execution, "step", channels=("main",))
     store.write_sync(Settle(execution, Completed("1", Notice("Done"))))
+    pass_time(store, 601)
+    store.write_sync(FoldTexts())
     assert rows_of(store, execution.job).keys() >= {table.name for table in erasing.ERASED}
     pass_time(store, 8 * DAY)
     assert prune(store) == 1

@@ -13,6 +13,7 @@ from .connection import Statement
 
 ERASED: tuple[Table, ...] = (
     tables.events,
+    tables.folds,
     tables.steps,
     tables.channels,
     tables.job_args,

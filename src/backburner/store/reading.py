@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, null, select, union_all
 
-from ..domain.events import RESET, TEXT, Event, apply_text
 from ..domain.job import JobError, JobRecord, Status
 from ..domain.json import decode
 from ..domain.notifications import Notification
@@ -19,13 +18,11 @@ from ..domain.operations import (
     GetJob,
     GetResult,
     JobCount,
-    JobEvents,
     JobSnapshot,
     ListJobs,
     ListNotifications,
     ListQueues,
     ListWorkers,
-    OwnerEvents,
     OwnerSnapshot,
     OwnerView,
     QueueRecord,
@@ -35,6 +32,7 @@ from ..domain.operations import (
 )
 from . import tables
 from .connection import Connection, Family, Row, Statement
+from .logs import texts
 
 jobs, leases, scheduled, events, inbox = (
     tables.jobs,
@@ -72,16 +70,6 @@ def list_jobs(connection: Connection, query: ListJobs) -> tuple[JobRecord, ...]:
     return tuple(_jobs(connection, rows))
 
 
-def job_events(connection: Connection, query: JobEvents) -> tuple[Event, ...]:
-    rows = connection.all(READ_JOB_EVENTS, job=query.job, after=query.after, count=query.limit)
-    return tuple(_event(row) for row in rows)
-
-
-def owner_events(connection: Connection, query: OwnerEvents) -> tuple[Event, ...]:
-    rows = connection.all(READ_OWNER_EVENTS, owner=query.owner, after=query.after, count=query.limit)
-    return tuple(_event(row) for row in rows)
-
-
 def tails(connection: Connection, query: Tails) -> tuple[Mapping[str, int], Mapping[str, int]]:
     return (
         dict(connection.among(READ_JOB_TAILS, query.jobs)),
@@ -91,7 +79,7 @@ def tails(connection: Connection, query: Tails) -> tuple[Mapping[str, int], Mapp
 
 def job_snapshot(connection: Connection, query: JobSnapshot) -> Snapshot | None:
     job = get_job(connection, GetJob(query.job, query.owner))
-    return None if job is None else Snapshot(job, _texts(connection, job.id))
+    return None if job is None else Snapshot(job, texts(connection, job.id))
 
 
 def owner_snapshot(connection: Connection, query: OwnerSnapshot) -> OwnerView:
@@ -105,7 +93,7 @@ def owner_snapshot(connection: Connection, query: OwnerSnapshot) -> OwnerView:
     recent = list_jobs(connection, ListJobs(owner=query.owner, limit=query.recent))
     every = live + [job for job in recent if job.id not in seen]
     every.sort(key=lambda job: job.id, reverse=True)
-    shown = tuple(Snapshot(job, {} if job.status.finished else _texts(connection, job.id)) for job in every)
+    shown = tuple(Snapshot(job, {} if job.status.finished else texts(connection, job.id)) for job in every)
     return OwnerView(row[0] if row else 0, shown, count_unread(connection, CountUnread(query.owner)))
 
 
@@ -158,18 +146,6 @@ def count_jobs(connection: Connection, query: CountJobs) -> tuple[JobCount, ...]
         for left in (gone.get((queue, task, status + tables.GONE), 0),)
     )
     return tuple(count for count in every if count.jobs or count.gone)
-
-
-def _texts(connection: Connection, job: str) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for row in connection.all(READ_TEXT_EVENTS, job=job):
-        apply_text(texts, _event(row))
-    return texts
-
-
-def _event(row: Row) -> Event:
-    job, seq, position, kind, at, data = row
-    return Event(job, seq, position, kind, at, decode(data))
 
 
 def _jobs(connection: Connection, rows: Sequence[Row]) -> list[JobRecord]:
@@ -257,24 +233,6 @@ READ_JOB = Statement(
     .where(jobs.c.id == bindparam("job"))
 )
 READ_RESULT = Statement(select(tables.job_results.c.body).where(tables.job_results.c.job_id == bindparam("job")))
-EVENT = (events.c.job_id, events.c.seq, events.c.position, events.c.kind, events.c.at, events.c.data)
-READ_JOB_EVENTS = Statement(
-    select(*EVENT)
-    .where(events.c.job_id == bindparam("job"), events.c.seq > bindparam("after"))
-    .order_by(events.c.seq)
-    .limit(bindparam("count"))
-)
-READ_TEXT_EVENTS = Statement(
-    select(*EVENT)
-    .where(events.c.job_id == bindparam("job"), (events.c.kind == TEXT) | (events.c.kind == RESET))
-    .order_by(events.c.seq)
-)
-READ_OWNER_EVENTS = Statement(
-    select(*EVENT)
-    .where(events.c.owner == bindparam("owner"), events.c.position > bindparam("after"))
-    .order_by(events.c.position)
-    .limit(bindparam("count"))
-)
 READ_JOB_TAILS = Family(lambda among: select(jobs.c.id, jobs.c.seq).where(among(jobs.c.id)))
 READ_OWNER_TAILS = Family(
     lambda among: select(tables.streams.c.owner, tables.streams.c.position).where(among(tables.streams.c.owner))

@@ -80,7 +80,7 @@ def append_text(batch: Batch, operation: AppendText) -> None:
             return  # it is on disk already: the answer of its commit was lost
     row = batch.connection.one(GROW_CHANNEL, job=job, channel=channel, grown=grown)
     if row is None:
-        batch.connection.send(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0)
+        batch.connection.send(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0, folded=False)
     offset = 0 if row is None else row[0] - grown
     batch.emit(
         job,
@@ -226,13 +226,13 @@ ADVANCE = Statement(
 GROW_CHANNEL = Statement(
     update(channels)
     .where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
-    .values(length=channels.c.length + bindparam("grown"))
+    .values(length=channels.c.length + bindparam("grown"), folded=False)
     .returning(channels.c.length)
 )
 READ_LENGTH = Statement(
     select(channels.c.length).where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
 )
-INSERT_CHANNEL = Statement(insert_all(channels, "job_id", "name", "length", "kept"))
+INSERT_CHANNEL = Statement(insert_all(channels, "job_id", "name", "length", "kept", "folded"))
 KEEP_CHANNEL = Statement(
     update(channels)
     .where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))

@@ -346,7 +346,8 @@ steps = Table(
     sqlite_with_rowid=False,
 )
 
-# `length` code points are written, the first `kept` of them stand whatever happens to the attempt.
+# `length` code points are written, the first `kept` of them stand whatever happens to the attempt. `folded` when
+# none of its text is left in single events.
 channels = Table(
     "bb_channels",
     metadata,
@@ -354,6 +355,13 @@ channels = Table(
     Column("name", NAME, primary_key=True),
     Column("length", Integer, nullable=False),
     Column("kept", Integer, nullable=False),
+    Column("folded", Boolean, nullable=False),
+    Index(
+        "ix_bb_channels_unfolded",
+        "job_id",
+        sqlite_where=Column("folded", Boolean).is_(False),
+        postgresql_where=Column("folded", Boolean).is_(False),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -372,6 +380,29 @@ events = Table(
         "owner",
         "position",
         unique=True,
+        sqlite_where=Column("owner").is_not(None),
+        postgresql_where=Column("owner").is_not(None),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# The text events of a job that ended a while ago (see `folding`), `places` what they were, `text` what they said.
+folds = Table(
+    "bb_folds",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("last_seq", Integer, primary_key=True),
+    Column("first_seq", Integer, nullable=False),
+    Column("owner", NAME),
+    Column("first_position", BigInteger),
+    Column("last_position", BigInteger),
+    Column("places", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index(
+        "ix_bb_folds_owner",
+        "owner",
+        "last_position",
+        "first_position",
         sqlite_where=Column("owner").is_not(None),
         postgresql_where=Column("owner").is_not(None),
     ),

@@ -11,6 +11,7 @@ from . import tables
 from .batch import Batch
 from .claiming import DELETE_READY
 from .connection import Connection, Family, Statement
+from .folding import IS_UNFOLDED
 from .lining import Lined
 
 chores, ready, paused = tables.chores, tables.ready, tables.paused_queues
@@ -122,6 +123,7 @@ WORK: dict[Chore, tuple[Statement, bool]] = {
     Chore.RAISE: (_any(ready.c.job_id), False),
     Chore.UNBLOCK: (_any(tables.blocked.c.job_id), False),
     Chore.COUNT: (_any(tables.count_changes.c.id), False),
+    Chore.FOLD: (IS_UNFOLDED, True),
     Chore.PRUNE: (_any(literal_column("1"), or_(exists(_ended), exists(_notifications))), False),
 }
 """How to see whether a chore finds anything to do, and whether that needs the time."""

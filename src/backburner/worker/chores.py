@@ -15,6 +15,7 @@ from ..domain.operations import (
     ExpireWaiting,
     FindPrunable,
     FoldCounts,
+    FoldTexts,
     FreeBlocked,
     OldJobs,
     OpenChores,
@@ -70,6 +71,7 @@ class Chores(Looker):
             Routine(Chore.COUNT, 10.0, self._fold_counts),  # a busy worker makes some thousand changes meanwhile
             Routine(Chore.UNBLOCK, 60.0, self._free_blocked),  # a net: every freed slot does it at once
             Routine(Chore.RAISE, max(ageing / 10, 1.0), self._raise_old),  # nobody waits a tenth longer than promised
+            Routine(Chore.FOLD, 60.0, self._fold_texts),  # ten minutes after its end a job's text is in no hurry
             Routine(Chore.PRUNE, 300.0, self._prune),  # days are kept: minutes do not matter
         )
         self._routines = {routine.chore: routine for routine in routines}
@@ -103,6 +105,9 @@ class Chores(Looker):
 
     def _fold_counts(self) -> bool:
         return self._store.write_sync(FoldCounts())
+
+    def _fold_texts(self) -> bool:
+        return self._store.write_sync(FoldTexts())
 
     def _free_blocked(self) -> bool:
         self._store.write_sync(FreeBlocked())

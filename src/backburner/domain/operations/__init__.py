@@ -29,7 +29,7 @@ from .queries import (
     Tails,
     WorkerRecord,
 )
-from .tending import Chore, ExpireWaiting, FoldCounts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
+from .tending import Chore, ExpireWaiting, FoldCounts, FoldTexts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
 from .working import (
     AppendText,
     Claim,
@@ -74,6 +74,7 @@ __all__ = [
     "FindPrunable",
     "FireCrons",
     "FoldCounts",
+    "FoldTexts",
     "ForgetCron",
     "FreeBlocked",
     "GetJob",

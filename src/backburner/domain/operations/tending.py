@@ -16,6 +16,7 @@ class Chore(StrEnum):
     RAISE = "raise"
     UNBLOCK = "unblock"
     COUNT = "count"
+    FOLD = "fold"
     PRUNE = "prune"
 
 
@@ -68,5 +69,15 @@ class FoldCounts(Operation[bool]):
 @dataclass(frozen=True, slots=True)
 class ExpireWaiting(Operation[int]):
     """Fail some of the jobs that were not started before their time was over; answers how many."""
+
+    apart = True
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTexts(Operation[bool]):
+    """Fold some of the text events of jobs that ended ten minutes ago or earlier; answers whether there may be more.
+
+    Whoever reads the log gets the same events as before.
+    """
 
     apart = True

@@ -234,3 +234,30 @@ def _create_waits() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_bb_waits_child", "bb_waits", ["child_id"])
+    op.add_column("bb_channels", sa.Column("folded", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index(
+        "ix_bb_channels_unfolded",
+        "bb_channels",
+        ["job_id"],
+        sqlite_where=sa.text("folded IS 0"),
+        postgresql_where=sa.text("folded IS false"),
+    )
+    op.create_table(
+        "bb_folds",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("last_seq", sa.Integer(), primary_key=True),
+        sa.Column("first_seq", sa.Integer(), nullable=False),
+        sa.Column("owner", NAME),
+        sa.Column("first_position", sa.BigInteger()),
+        sa.Column("last_position", sa.BigInteger()),
+        sa.Column("places", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_bb_folds_owner",
+        "bb_folds",
+        ["owner", "last_position", "first_position"],
+        sqlite_where=sa.text("owner IS NOT NULL"),
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    )
