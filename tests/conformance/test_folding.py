@@ -160,6 +160,21 @@ def test_a_page_of_a_long_log_reads_only_the_folds_it_needs(store: Store, monkey
     assert len(loaded) <= logs.FOLDS_AT_ONCE
 
 
+@pytest.mark.parametrize("size", [1, 10, 500])
+def test_texts_of_many_jobs_at_once_are_read_in_the_order_of_the_stream(store: Store, size: int) -> None:
+    running = [start(store, owner="ann") for _ in range(2 * logs.FOLDS_AT_ONCE + 1)]
+    for number in range(4):
+        for execution in running[number:]:
+            say(store, execution, str(number))
+    for execution in running:
+        complete(store, execution)
+    before = list(store.read_sync(OwnerEvents("ann")))
+    pass_time(store, TEN_MINUTES + 1)
+    fold(store)
+    assert sum(in_events(store, execution.job) for execution in running) <= len(running)
+    assert pages(store, OwnerEvents, "ann", 0, size) == before
+
+
 def test_what_a_fold_cannot_hold_as_text_is_escaped(store: Store) -> None:
     execution = start(store)
     for word in ("a\0b", "\r\n\u2028", "😀", '"\\'):
