@@ -18,7 +18,7 @@ from .domain.backoff import Backoff
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import NewJob, fresh, unseen
-from .domain.operations import Limit, Submitted
+from .domain.operations import Limit, PauseQueue, Submitted
 from .ports import Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
@@ -112,6 +112,8 @@ class Backburner:
         detached: bool = False,
         on_duplicate: Literal["return", "reject"] = "return",
         expires: float | None = None,
+        retry_on: tuple[type[Exception], ...] | None = None,
+        give_up_on: tuple[type[Exception], ...] = (),
         process: bool = False,
         backoff: Backoff | None = None,
         notify: Iterable[str] = ("completed", "failed"),
@@ -134,7 +136,8 @@ class Backburner:
     ) -> Any:
         """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
 
-        ``timeout``: seconds an attempt may take. ``retries``: failures a job survives. ``priority``: 1 to 10, 10
+        ``timeout``: seconds an attempt may take. ``retries``: failures a job survives; ``retry_on`` names the errors
+        that are worth another try where not all are, ``give_up_on`` those that are not. ``priority``: 1 to 10, 10
         first. ``concurrency``: how many of its jobs may run at once, on all workers together, ``owner_concurrency`` how
         many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
         whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
@@ -183,6 +186,13 @@ class Backburner:
         `ConfigurationError`.
         """
         return CronDecorator(self.crons, expression, tz, args or {}, name, missed, owner, priority)
+
+    async def pause_queue(self, name: str) -> None:
+        """Take no more jobs from a queue, on any worker, until `resume_queue`; what runs goes on."""
+        await self.store.write(PauseQueue(name, paused=True))
+
+    async def resume_queue(self, name: str) -> None:
+        await self.store.write(PauseQueue(name, paused=False))
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""

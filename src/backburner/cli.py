@@ -206,14 +206,38 @@ def show(database_url: str | None, job: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
+@click.argument("job", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every job of this status, the newest first.")
+@click.option("--status", default="failed", show_default=True, type=click.Choice(["failed", "cancelled"]))
+@click.option("--task", help="With --all: of this task only.")
+@click.option("--owner", help="With --all: of this owner only.")
+@click.option("--limit", default=10_000, show_default=True, type=click.IntRange(1))
 @click.pass_obj
 @in_words
-def retry(database_url: str | None, job: str) -> None:
-    """Run a failed or cancelled job again, from its first unfinished step."""
-    from .domain.operations import Retry
+def retry(
+    database_url: str | None,
+    job: str | None,
+    everything: bool,
+    status: str,
+    task: str | None,
+    owner: str | None,
+    limit: int,
+) -> None:
+    """Run a failed or cancelled job again, from its first unfinished step; or all of them."""
+    from .bulk import retry_all
+    from .domain.operations import ListJobs, Retry
 
-    _change(database_url, Retry(job, None))
+    if (job is None) is not everything:
+        raise click.UsageError("name one job, or say --all")
+    if job is not None:
+        _change(database_url, Retry(job, None))
+        return
+    bb = _existing(database_url)
+    try:
+        query = ListJobs(owner=owner, status=Status(status), task=task)
+        click.echo(f"{asyncio.run(retry_all(bb.store, query, limit))} jobs are run again")
+    finally:
+        bb.close()
 
 
 @jobs.command()
@@ -325,6 +349,59 @@ def _local(at: int | None, zone: str) -> str:
     if at is None:
         return "never"
     return datetime.fromtimestamp(at / 1e6, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
+
+
+@main.group()
+@click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
+@click.pass_context
+def queues(context: click.Context, database_url: str | None) -> None:
+    """Look at queues, and pause or resume them."""
+    context.obj = database_url
+
+
+@queues.command("list")
+@click.pass_obj
+@in_words
+def list_queues(database_url: str | None) -> None:
+    """Every queue that has jobs or is paused, one a line."""
+    from .domain.operations import ListQueues
+
+    bb = _existing(database_url)
+    try:
+        for queue in bb.store.read_sync(ListQueues()):
+            state = "paused" if queue.paused else "open"
+            click.echo(f"{queue.name}  {state}  {queue.pending} pending  {queue.running} running")
+    finally:
+        bb.close()
+
+
+@queues.command()
+@click.argument("queue")
+@click.pass_obj
+@in_words
+def pause(database_url: str | None, queue: str) -> None:
+    """Take no more jobs from a queue, on any worker; what runs goes on."""
+    _pause(database_url, queue, paused=True)
+
+
+@queues.command()
+@click.argument("queue")
+@click.pass_obj
+@in_words
+def resume(database_url: str | None, queue: str) -> None:
+    """Take jobs from a queue again."""
+    _pause(database_url, queue, paused=False)
+
+
+def _pause(database_url: str | None, queue: str, paused: bool) -> None:
+    from .domain.operations import PauseQueue
+
+    bb = _existing(database_url)
+    try:
+        bb.store.write_sync(PauseQueue(queue, paused))
+        click.echo(f"{queue} is {'paused' if paused else 'open'}")
+    finally:
+        bb.close()
 
 
 def _change(database_url: str | None, operation: Any) -> None:

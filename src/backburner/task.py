@@ -19,6 +19,7 @@ from .domain.errors import (
     JobCancelled,
     JobFailed,
     JobNotFound,
+    JobTimeout,
     ResultTimeout,
     Retry,
 )
@@ -48,6 +49,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}")
 LONGEST_DELAY = 100 * 366 * 86_400.0
 HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
 """Trying again cannot help."""
+OURS = (Retry, JobTimeout)
+"""What ``retry_on`` does not have to name: the task asked for it, or its ``timeout`` did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class TaskOptions:
     queue: str = "default"
     on_duplicate: Literal["return", "reject"] = "return"
     expires: float | None = None
+    retry_on: tuple[type[Exception], ...] | None = None
+    give_up_on: tuple[type[Exception], ...] = ()
     public: bool = False
     detached: bool = False
     process: bool = False
@@ -77,6 +82,9 @@ class TaskOptions:
             raise ConfigurationError(f"priority is {self.priority}: choose 1 (last) to 10 (first)")
         if self.retries < 0:
             raise ConfigurationError(f"retries is {self.retries}: choose 0 or more")
+        for name, kinds in (("retry_on", self.retry_on or ()), ("give_up_on", self.give_up_on)):
+            if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+                raise ConfigurationError(f"{name} is {kinds}: name classes of exceptions, as in (TimeoutError,)")
         if self.on_duplicate not in ("return", "reject"):
             raise ConfigurationError(f"on_duplicate is {self.on_duplicate!r}: choose 'return' or 'reject'")
         if self.expires is not None and not 0 < self.expires <= LONGEST_DELAY:
@@ -198,7 +206,9 @@ class Task(Generic[P, R]):
         )
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
-        if isinstance(error, HOPELESS):
+        if isinstance(error, (*HOPELESS, *self.options.give_up_on)):
+            return None
+        if self.options.retry_on is not None and not isinstance(error, (*OURS, *self.options.retry_on)):
             return None
         if isinstance(error, Retry) and error.after is not None:
             return error.after

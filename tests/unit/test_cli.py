@@ -214,3 +214,26 @@ def test_another_database_than_the_settings_can_be_looked_at(command: Command, b
     elsewhere.close()
     assert job in command("jobs", "list").output
     assert "no such jobs" in command("jobs", "--database", other, "list").output
+
+
+def test_all_failed_jobs_are_run_again(command: Command, bb: Backburner) -> None:
+    jobs = [failed_job(bb) for _ in range(3)]
+    assert "0 jobs" in command("jobs", "retry", "--all", "--task", "other").output
+    assert "3 jobs" in command("jobs", "retry", "--all").output
+    assert {look(bb.store, job).status for job in jobs} == {Status.PENDING}
+
+
+def test_retry_wants_one_job_or_all(command: Command, bb: Backburner) -> None:
+    for args in (("jobs", "retry"), ("jobs", "retry", "x", "--all")):
+        result = command(*args)
+        assert result.exit_code == 2
+        assert "name one job, or say --all" in result.output
+
+
+def test_a_queue_is_paused_and_resumed(command: Command, bb: Backburner) -> None:
+    submit(bb.store, queue="slow")
+    assert command("queues", "pause", "slow").output == "slow is paused\n"
+    assert command("queues", "list").output == "slow  paused  1 pending  0 running\n"
+    assert claim(bb.store, register(bb.store)) == []
+    assert command("queues", "resume", "slow").output == "slow is open\n"
+    assert len(claim(bb.store, register(bb.store))) == 1

@@ -116,6 +116,40 @@ def test_fail_is_final(bb: Backburner, worker: Start) -> None:
     assert (record.error.type, record.error.detail) == ("empty", "the book is empty")
 
 
+@pytest.mark.parametrize(
+    ("policy", "tries"),
+    [
+        ({}, 3),
+        ({"retry_on": (ConnectionError,)}, 1),
+        ({"retry_on": (ConnectionError, LookupError)}, 3),
+        ({"give_up_on": (LookupError,)}, 1),
+        ({"give_up_on": (ConnectionError,)}, 3),
+        ({"retry_on": (Exception,), "give_up_on": (KeyError,)}, 1),
+    ],
+)
+def test_a_task_says_which_errors_are_worth_another_try(
+    bb: Backburner, worker: Start, policy: dict[str, Any], tries: int
+) -> None:
+    @bb.task(retries=2, backoff=SOON, **policy)
+    async def broken(run: Run) -> None:
+        raise KeyError("x")
+
+    worker()
+    record = broken.submit_sync().wait_sync(PATIENCE)
+    assert (record.status, record.tries) == (Status.FAILED, tries)
+
+
+def test_a_time_limit_is_worth_another_try_whatever_the_policy_names(bb: Backburner, worker: Start) -> None:
+    @bb.task(retries=1, backoff=SOON, timeout=0.05, retry_on=(ConnectionError,))
+    async def slow(run: Run) -> str:
+        if run.tries == 0:
+            await asyncio.Event().wait()
+        return "done"
+
+    worker()
+    assert slow.submit_sync().result_sync(PATIENCE) == "done"
+
+
 @pytest.mark.parametrize("after", [60, timedelta(minutes=1), 60.0])
 def test_retry_says_when(bb: Backburner, worker: Start, after: Any) -> None:
     @bb.task

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, ValidationError
 
+from ..bulk import retry_all
 from ..domain.errors import IllegalTransition, InvalidArguments, JobNotFound, UnknownTask
 from ..domain.job import JobRecord, Status
 from ..domain.json import decode
@@ -16,7 +17,7 @@ from ..domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retr
 from .auth import owner
 from .body import read_json
 from .problems import ProblemRoute, described, field_errors
-from .schemas import JobOut, JobPage, Submission, job_json, job_summary
+from .schemas import JobOut, JobPage, Retried, Submission, job_json, job_summary
 
 if TYPE_CHECKING:
     from ..app import Backburner
@@ -68,6 +69,20 @@ def job_routes(bb: Backburner) -> APIRouter:
         base, shown = base_of(request), found[:limit]
         following = shown[-1].id if len(found) > limit else None
         return JSONResponse({"jobs": [job_summary(record, base) for record in shown], "next": following})
+
+    @router.post("/jobs/retry", response_model=Retried)
+    async def retry_jobs(
+        owner: Owner,
+        status: Literal["failed", "cancelled"] = "failed",
+        task: str | None = None,
+        queue: str | None = None,
+        since: Annotated[AwareDatetime | None, Query(description="created at this time or later")] = None,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    ) -> Response:
+        """Run the caller's failed (or cancelled) jobs again, the newest first; says how many."""
+        created = int(since.timestamp() * 1e6) if since is not None else None
+        query = ListJobs(owner, Status(status), task, queue, created)
+        return JSONResponse({"retried": await retry_all(bb.store, query, limit)})
 
     @router.get("/jobs/{id}", response_model=JobOut, responses=described(403, 404, 503))
     async def get_job(request: Request, owner: Owner, id: str) -> Response:

@@ -12,6 +12,7 @@ from .health import health_routes
 from .inbox import inbox_routes
 from .jobs import job_routes
 from .problems import ProblemRoute
+from .queues import queue_routes
 from .schemas import PREFIX
 from .streaming import HEARTBEAT_INTERVAL
 from .ui import make_ui_router
@@ -26,6 +27,7 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     router.include_router(job_routes(bb))
     router.include_router(event_routes(bb, heartbeat))
     router.include_router(inbox_routes(bb))
+    router.include_router(queue_routes(bb))
     router.include_router(health_routes(bb))
     router.include_router(make_ui_router())
     for path in ("", "/{path:path}"):

@@ -101,6 +101,12 @@ class JobPage(Exact):
     next: str | None = Field(description="the cursor of the next page")
 
 
+class Retried(Exact):
+    """How many jobs are run again."""
+
+    retried: int
+
+
 class EventOut(Exact):
     """An event of the log, as its stream would tell it."""
 

@@ -31,6 +31,8 @@ class Heartbeat:
         self._stop = threading.Event()
         self._renewed = time.monotonic()
         self._calm_since = time.monotonic()
+        self._stalled: float | None = None
+        """When the store could not be used last: then a lock that is free, and a lease that ran out, prove nothing."""
         self._offset = time.time() - time.monotonic()
         self._thread: threading.Thread | None = None
 
@@ -63,6 +65,7 @@ class Heartbeat:
                     self._fail_unknown()
                 self._rescue_dead()
             except BackburnerError as error:
+                self._stalled = time.monotonic()
                 log.warning("the heartbeat failed: %s", error)
             except Exception:
                 log.exception("the heartbeat failed")
@@ -86,7 +89,7 @@ class Heartbeat:
         return jumped or self.silence() > self._lease / 2
 
     def _rescue_expired(self) -> None:
-        if time.monotonic() - self._calm_since > self._lease:
+        if time.monotonic() - self._calm_since > self._lease and self._store_is_steady():
             self._rescue((), expired=True)
 
     def _fail_unknown(self) -> None:
@@ -94,9 +97,13 @@ class Heartbeat:
         if count:
             log.warning("failed %d jobs whose task no live worker knows", count)
 
+    def _store_is_steady(self) -> bool:
+        return self._stalled is None or time.monotonic() - self._stalled > self._lease
+
     def _rescue_dead(self) -> None:
+        """Asking also takes this worker's own lock again, where its session broke."""
         dead = tuple(worker for worker in self._store.dead_workers() if worker != self._identity())
-        if dead:
+        if dead and self._store_is_steady():
             self._rescue(dead, expired=False)
 
     def _rescue(self, workers: tuple[str, ...], expired: bool) -> None:
