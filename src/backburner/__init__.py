@@ -8,6 +8,7 @@ from .command import CommandResult
 from .domain.backoff import Backoff
 from .domain.errors import (
     BackburnerError,
+    BudgetExceeded,
     CommandFailed,
     CommandTimeout,
     ConfigurationError,
@@ -48,6 +49,7 @@ __all__ = [
     "Backburner",
     "BackburnerError",
     "Backoff",
+    "BudgetExceeded",
     "CommandFailed",
     "CommandResult",
     "CommandTimeout",

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from .crons import CronDecorator
 from .domain.backoff import Backoff
+from .domain.budgets import ANY, LlmBudget, LlmRules, Price
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import NewJob, fresh, unseen
@@ -90,6 +91,7 @@ class Backburner:
         self._on_open: list[Callable[[Backburner], None]] = []
         self._on_close: list[Callable[[], None]] = []
         self._model: ModelSettings | None = None
+        self.llm_rules = LlmRules(settings.llm_budgets, settings.llm_prices)
 
     @overload
     def task(self, function: AsyncFunction[P, R], /) -> Task[P, R]: ...
@@ -193,6 +195,40 @@ class Backburner:
 
     async def resume_queue(self, name: str) -> None:
         await self.store.write(PauseQueue(name, paused=False))
+
+    def llm_budget(
+        self,
+        model: str | None = None,
+        /,
+        *,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        owner_requests_per_minute: int | None = None,
+        owner_tokens_per_minute: int | None = None,
+        owner_tokens_per_day: int | None = None,
+        owner_cost_per_day: float | None = None,
+    ) -> None:
+        """Limit what `Run.llm` takes of a model, on all workers together; None as the model: of all models together.
+
+        See `LlmBudget`. With no limit at all the model's calls still wait together when its endpoint asks for that.
+        Replaces what was set for that model before, also by `BACKBURNER_LLM_BUDGETS`. Raises `ConfigurationError`.
+        """
+        budget = LlmBudget(
+            requests_per_minute,
+            tokens_per_minute,
+            owner_requests_per_minute,
+            owner_tokens_per_minute,
+            owner_tokens_per_day,
+            owner_cost_per_day,
+        )
+        self.llm_rules.limit(ANY if model is None else model, budget)
+
+    def llm_price(self, model: str, /, *, input_per_million: float, output_per_million: float) -> None:
+        """What a million tokens of a model cost, in a currency of your choice: usage then says its cost.
+
+        ``"*"`` is every model without a price of its own. Raises `ConfigurationError`.
+        """
+        self.llm_rules.price(model, Price(input_per_million, output_per_million))
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
@@ -418,7 +454,7 @@ class Backburner:
             return parts
 
     def _make_llm(self, run: Run) -> Llm:
-        return self._open().make_llm(run, self.model)
+        return self._open().make_llm(run, self.model, self.llm_rules)
 
 
 def _entered(bb: Backburner, new: NewJob, submitted: Submitted, task: Task[Any, R]) -> Job[R]:

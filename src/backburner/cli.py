@@ -137,6 +137,43 @@ def migrate(target: str | None) -> None:
 
 
 @main.command()
+@click.option("--owner", help="Of this owner's jobs alone.")
+@click.option("--model")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 100_000), help="Today is one; in UTC.")
+@click.option("--job", help="Of this job alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
+@in_words
+def usage(
+    owner: str | None, model: str | None, days: int, job: str | None, as_json: bool, database_url: str | None
+) -> None:
+    """What model calls took, by day, owner and model."""
+    from .domain.budgets import first_day
+    from .domain.operations import UsageByDay, UsageOfJob
+    from .http.schemas import usage_json
+
+    if job is not None and (owner is not None or model is not None):
+        raise click.UsageError("--job goes without --owner and --model")
+    bb = _existing(database_url)
+    try:
+        query = UsageByDay(first_day(days), owner, model) if job is None else UsageOfJob(job)
+        found = usage_json(bb.store.read_sync(query))
+    finally:
+        bb.close()
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for each in found["usage"]:
+        click.echo(f"{each['day']}  {each['owner'] or '-'}  {each['model']}  {_taken(each)}")
+    click.echo(f"total  {_taken(found['total'])}")
+
+
+def _taken(amounts: dict[str, Any]) -> str:
+    cost = "" if amounts["cost"] is None else f"  cost {amounts['cost']:.6g}"
+    return f"{amounts['calls']} calls  {amounts['input_tokens']} in  {amounts['output_tokens']} out{cost}"
+
+
+@main.command()
 @click.argument("url", required=False)
 @click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
 @in_words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from .domain.deadline import Deadline
 from .domain.errors import Fail, InvalidArguments, TooLarge
 from .domain.json import decode, encode
 from .run import Run
@@ -35,6 +36,10 @@ class AsyncHandler:
 
     def interrupt(self) -> None:
         """The event loop cancels the coroutine."""
+
+    @property
+    def deadline(self) -> Deadline:
+        return self._run.deadline
 
     @property
     def threads(self) -> tuple[str, ...]:
@@ -68,6 +73,10 @@ class ThreadHandler:
             self._sync.interrupt()
 
     @property
+    def deadline(self) -> Deadline:
+        return self._run.deadline
+
+    @property
     def threads(self) -> tuple[str, ...]:
         return self._run.threads.names
 
@@ -91,6 +100,10 @@ class ProcessHandler:
 
     def interrupt(self) -> None:
         """The event loop cancels the coroutine, which ends the process."""
+
+    @property
+    def deadline(self) -> Deadline:
+        return self._run.deadline
 
     @property
     def threads(self) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from .domain.deadline import Deadline
 from .domain.notifications import Notice
-from .domain.operations import Execution, Limit, Operation, Query, Usage
+from .domain.operations import Execution, Limit, Operation, Query, Remaining, Usage
 
-__all__ = ["Execution", "Handler", "Hint", "Journal", "Outlet", "Signal", "Store", "TaskSpec", "Usage"]
+__all__ = ["Execution", "Handler", "Hint", "Journal", "Meter", "Outlet", "Signal", "Store", "TaskSpec", "Usage"]
 
 T = TypeVar("T")
 
@@ -101,6 +102,29 @@ class Journal(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """What a model call asks before it is made and tells afterwards, so that all workers share their budgets."""
+
+    async def reserve(self, model: str, input_tokens: int, output_tokens: int, stay: bool) -> None:
+        """Return when a call that is expected to take so many tokens may be made; one call of a step at a time.
+
+        Raises `BudgetExceeded`, or unwinds the run (`Park`) where the wait is long, unless it must ``stay``.
+        """
+        ...
+
+    def settle(self, model: str, input_tokens: int, output_tokens: int, remaining: Remaining | None) -> None:
+        """The call took so much, whatever was reserved; ``remaining`` is what its endpoint says is left."""
+        ...
+
+    def pause(self, model: str, seconds: float) -> bool:
+        """The endpoint asks that nobody calls the model for so long; whether `reserve` waits for that."""
+        ...
+
+    def cost(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
+        """In billionths, None where the model has no price."""
+        ...
+
+
 class Handler(Protocol):
     """One execution, ready to be awaited: answers the JSON text of the result."""
 
@@ -108,6 +132,11 @@ class Handler(Protocol):
 
     def interrupt(self) -> None:
         """Tell a handler that runs in a thread that it is cancelled."""
+        ...
+
+    @property
+    def deadline(self) -> Deadline:
+        """The worker starts it, and interrupts the execution when it ends."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, ov
 
 from .channel import Channel
 from .command import Argument, CommandResult, run_command
+from .domain.deadline import Deadline
 from .domain.errors import StoreUnavailable
 from .domain.job import Claimed, KeptStep, NewJob
 from .domain.json import decode, encode, fingerprint, storable, well_formed
@@ -54,6 +55,7 @@ class Run:
         self.tries = job.tries
         """Failures so far."""
         self._execution = Execution(job.id, job.attempt)
+        self.deadline = Deadline(spec.timeout)
         self._spec = spec
         self._args = job.args
         self._store = store
@@ -250,6 +252,24 @@ class Run:
     def threads(self) -> Threads:
         """For the engine."""
         return self._threads
+
+    @property
+    def execution(self) -> Execution:
+        """For the engine."""
+        return self._execution
+
+    @property
+    def step_key(self) -> str:
+        """Names the step that is being made; the same in every attempt. For the engine."""
+        return fingerprint(_scope.get(self._top).prefix)
+
+    async def write(self, operation: Operation[R]) -> R:
+        """For the engine: until it is on disk."""
+        return await self._write(operation)
+
+    def send(self, operation: Operation[R]) -> asyncio.Future[R]:
+        """For the engine: it stands in line before whatever is written next."""
+        return self._store.write(operation)
 
     async def finish(self) -> None:
         """Everything that was said is on disk. The engine calls this before it settles the job."""

@@ -25,10 +25,10 @@ class Branch:
 class Scope:
     """The steps that are called from one place: the function itself, or the inside of another step."""
 
-    __slots__ = ("_counts", "_prefix", "_under_way", "again", "channels")
+    __slots__ = ("_counts", "_under_way", "again", "channels", "prefix")
 
     def __init__(self, prefix: str, again: bool = False) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self.again = again
         self._counts: dict[str, int] = {}
         self._under_way: set[str] = set()
@@ -41,7 +41,7 @@ class Scope:
                 f"two steps named {name!r} run side by side; give each a name of its own, so that a resume finds its "
                 "result"
             )
-        path = self._prefix + storable(name, "the step's name")
+        path = self.prefix + storable(name, "the step's name")
         if len(path) > 255:
             raise DuplicateStep(f"the step's name {path[:40]!r}… is longer than 255 characters: shorten it")
         self._under_way.add(name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from .domain.budgets import LlmBudget, Price
 from .domain.errors import ConfigurationError
 from .domain.retention import KEPT, Retention, parse_retention
 
@@ -39,6 +40,11 @@ class Settings(BaseSettings):
     """The model that `run.llm` calls; the endpoint is `OPENAI_BASE_URL` with `OPENAI_API_KEY`."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+    llm_budgets: dict[str, LlmBudget] = {}
+    """Budgets of model calls by model, as JSON: ``{"gpt-4.1-mini": {"requests_per_minute": 500}}``; ``*``: all models
+    together."""
+    llm_prices: dict[str, Price] = {}
+    """What models cost, as JSON: ``{"gpt-4.1-mini": {"input_per_million": 0.4, "output_per_million": 1.6}}``."""
 
     @field_validator("retention")
     @classmethod
@@ -57,5 +63,11 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:
-        lines = [f"BACKBURNER_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()]
-        raise ConfigurationError("; ".join(lines)) from None
+        raise ConfigurationError("; ".join(map(_in_words, error.errors()))) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"a setting is not the JSON that it must be: {error}") from None
+
+
+def _in_words(error: Any) -> str:
+    name, *inside = map(str, error["loc"])
+    return f"BACKBURNER_{name.upper()}: {'.'.join(inside) + ': ' if inside else ''}{error['msg']}"

@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .delivery.hubs import Hubs
+from .domain.budgets import LlmRules
 from .domain.crons import Cron
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
 from .domain.operations import Limit, Submitted
 from .handler import AsyncHandler, ProcessHandler, ThreadHandler
+from .meter import RunMeter, Sweeps
 from .ports import Handler, Signal
 from .processes.children import Children
 from .run import Run
@@ -50,6 +52,7 @@ class Parts:
             raise
         self.watcher = Watcher(self.store, self.signal)
         self.hubs = Hubs(self.store, self.signal)
+        self._sweeps = Sweeps()
 
     @cached_property
     def model_clients(self) -> ClientPool:
@@ -57,10 +60,10 @@ class Parts:
 
         return ClientPool()
 
-    def make_llm(self, run: Run, model: ModelSettings) -> Llm:
+    def make_llm(self, run: Run, model: ModelSettings, rules: LlmRules) -> Llm:
         from .llm.client import Llm
 
-        return Llm(run, model, self.model_clients)
+        return Llm(run, model, self.model_clients, RunMeter(run, rules, self._sweeps) if rules else None)
 
     def create_engine(self, read_only: bool) -> Engine:
         return self.database.create_engine(read_only)

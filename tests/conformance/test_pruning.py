@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backburner.domain.job import Status
+from backburner.domain.job import KeptStep, Status
 from backburner.domain.notifications import Notice
 from backburner.domain.operations import (
     Cancel,
@@ -15,6 +15,7 @@ from backburner.domain.operations import (
     FoldCounts,
     FoldTexts,
     JobCount,
+    KeepStep,
     ListJobs,
     ListNotifications,
     Prune,
@@ -23,6 +24,7 @@ from backburner.domain.operations import (
     Retry,
     Settle,
     Submit,
+    Usage,
 )
 from backburner.domain.operations.pruning import Place
 from backburner.ports import Store
@@ -87,6 +89,7 @@ def test_a_pruned_job_leaves_no_row_in_any_table_but_its_notifications(store: St
     for word in ("some", "text"):
         say(store, execution, word)
     keep(store, execution, "step", channels=("main",))
+    store.write_sync(KeepStep(execution, KeptStep("call", 0, "k", "1"), usage=Usage("m", 1, 1)))
     store.write_sync(Settle(execution, Completed("1", Notice("Done"))))
     pass_time(store, 601)
     store.write_sync(FoldTexts())

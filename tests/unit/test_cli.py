@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from backburner import Backburner, Run, Settings
 from backburner.cli import main
-from backburner.domain.job import JobError, Status
-from backburner.domain.operations import Execution, Failed, Settle
-from tests.support.making import claim, look, register, submit
+from backburner.domain.job import JobError, KeptStep, Status
+from backburner.domain.operations import Execution, Failed, KeepStep, Settle, Usage
+from tests.support.making import claim, look, register, start, submit
 
 Command = Callable[..., Result]
 PATIENCE = 20.0
@@ -237,3 +237,19 @@ def test_a_queue_is_paused_and_resumed(command: Command, bb: Backburner) -> None
     assert claim(bb.store, register(bb.store)) == []
     assert command("queues", "resume", "slow").output == "slow is open\n"
     assert len(claim(bb.store, register(bb.store))) == 1
+
+
+def test_usage_is_told_by_day_owner_and_model(command: Command, folder: Path) -> None:
+    bb = Backburner(f"sqlite:///{folder}/jobs.db")
+    execution = start(bb.store, owner="ann")
+    bb.store.write_sync(KeepStep(execution, KeptStep("a", 0, "k", "1"), usage=Usage("m", 10, 5, 1_500_000_000)))
+    bb.store.write_sync(KeepStep(start(bb.store), KeptStep("a", 0, "k", "1"), usage=Usage("n", 1, 2)))
+    bb.close()
+    everybody = command("usage").output
+    assert "  -  n  1 calls  1 in  2 out\n" in everybody
+    assert "  ann  m  1 calls  10 in  5 out  cost 1.5\n" in everybody
+    assert "total  2 calls  11 in  7 out  cost 1.5\n" in everybody
+    assert "total  1 calls  10 in  5 out  cost 1.5\n" in command("usage", "--owner", "ann", "--days", "1").output
+    of_job = json.loads(command("usage", "--job", execution.job, "--json").output)
+    assert (["m"], 1.5) == ([each["model"] for each in of_job["usage"]], of_job["total"]["cost"])
+    assert command("usage", "--job", execution.job, "--model", "m").exit_code == 2

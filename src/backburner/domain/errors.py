@@ -221,6 +221,16 @@ class ModelRefused(Fail):
     title = "The model endpoint refused the request"
 
 
+class BudgetExceeded(Fail):
+    """An owner's budget for the day has not enough left for a model call; the message says when it begins again."""
+
+    type = "budget_exceeded"
+    title = "The budget for model calls is used up for today"
+
+    def __init__(self, reason: str, *, status: int = 429, type: str | None = None) -> None:
+        super().__init__(reason, status=status, type=type)
+
+
 class ModelUnavailable(Retry):
     """The model endpoint is overloaded or broken (429, 5xx, no connection); the job is tried again."""
 

@@ -116,6 +116,7 @@ class JobRecord:
     expires_at: int | None = None
     size: float | None = None
     parent: str | None = None
+    cost: float | None = None
     args: Any = None
 
     @property

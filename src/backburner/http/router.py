@@ -16,6 +16,7 @@ from .queues import queue_routes
 from .schemas import PREFIX
 from .streaming import HEARTBEAT_INTERVAL
 from .ui import make_ui_router
+from .usage import usage_routes
 
 if TYPE_CHECKING:
     from ..app import Backburner
@@ -28,6 +29,7 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     router.include_router(event_routes(bb, heartbeat))
     router.include_router(inbox_routes(bb))
     router.include_router(queue_routes(bb))
+    router.include_router(usage_routes(bb))
     router.include_router(health_routes(bb))
     router.include_router(make_ui_router())
     for path in ("", "/{path:path}"):

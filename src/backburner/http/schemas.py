@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ..delivery.sse import timestamp
+from ..domain.budgets import MONEY
 from ..domain.job import JobRecord, Status
 from ..domain.notifications import Notification
+from ..domain.operations import Usage as Taken
+from ..domain.operations import UsageRecord
 
 PREFIX = "/backburner"
+EPOCH = date(1970, 1, 1)
 LONGEST_DELAY = 10 * 366 * 24 * 3600
 
 
@@ -40,8 +45,11 @@ class Progress(Exact):
 
 
 class Usage(Exact):
+    """``cost`` is there where the models have prices, in the currency of these."""
+
     input_tokens: int
     output_tokens: int
+    cost: float | None = None
 
 
 class ErrorOut(Exact):
@@ -141,6 +149,30 @@ class Unread(Exact):
     unread: int
 
 
+class UsageTotal(Exact):
+    """``cost`` is null where the models had no price."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
+class UsageDay(UsageTotal):
+    """What the model calls of one day (UTC) took."""
+
+    day: date
+    owner: str | None
+    model: str
+
+
+class UsagePage(Exact):
+    """Each day and model, the latest day first, and all of it together."""
+
+    usage: list[UsageDay]
+    total: UsageTotal
+
+
 class Health(Exact):
     status: str
 
@@ -186,7 +218,7 @@ def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
         "started_at": timestamp(record.started_at) if record.started_at is not None else None,
         "finished_at": timestamp(record.finished_at) if record.finished_at is not None else None,
         "duration_seconds": record.duration_seconds,
-        "usage": {"input_tokens": record.input_tokens, "output_tokens": record.output_tokens},
+        "usage": _usage_json(record),
         "error": None
         if error is None
         else {"type": error.type, "title": error.title, "detail": error.detail, "retrying": error.retrying},
@@ -197,6 +229,41 @@ def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
             "retry": f"{here}/retry",
             "result": f"{here}/result",
         },
+    }
+
+
+def _usage_json(record: JobRecord) -> dict[str, Any]:
+    tokens = {"input_tokens": record.input_tokens, "output_tokens": record.output_tokens}
+    return tokens if record.cost is None else {**tokens, "cost": record.cost}
+
+
+def usage_json(records: Sequence[UsageRecord]) -> dict[str, Any]:
+    """See `UsagePage`."""
+    total = sum((_usage_of(record) for record in records), Taken("", 0, 0, calls=0))
+    return {
+        "usage": [
+            {
+                "day": (EPOCH + timedelta(days=record.day)).isoformat(),
+                "owner": record.owner or None,
+                "model": record.model,
+                **_taken_json(_usage_of(record)),
+            }
+            for record in records
+        ],
+        "total": _taken_json(total),
+    }
+
+
+def _usage_of(record: UsageRecord) -> Taken:
+    return Taken(record.model, record.input_tokens, record.output_tokens, record.cost, record.calls)
+
+
+def _taken_json(taken: Taken) -> dict[str, Any]:
+    return {
+        "calls": taken.calls,
+        "input_tokens": taken.input_tokens,
+        "output_tokens": taken.output_tokens,
+        "cost": None if taken.cost is None else taken.cost / MONEY,
     }
 
 

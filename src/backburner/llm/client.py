@@ -14,7 +14,8 @@ from backburner.llm.dialect import Request
 from backburner.llm.exchange import Answer, Exchange, Jitter, Sleep
 from backburner.llm.pool import ClientPool
 from backburner.llm.settings import ModelSettings, resolve_model
-from backburner.ports import Journal, Usage
+from backburner.llm.unmetered import Unmetered
+from backburner.ports import Journal, Meter, Usage
 
 __all__ = ["ClientPool", "Llm", "ModelSettings", "resolve_model"]
 
@@ -29,8 +30,8 @@ class Llm:
     again. A call without a ``name`` is named by a hash of its request, so two equal calls in a run are two
     occurrences of one step. Tokens are recorded with the step.
 
-    Every method raises ``ModelRefused`` (the job fails; the message says what to set) or
-    ``ModelUnavailable`` (the job is tried again, after what the endpoint asked for).
+    Every method raises ``ModelRefused`` (the job fails; the message says what to set),
+    ``ModelUnavailable`` (the job is tried again, after what the endpoint asked for), or ``BudgetExceeded``.
     """
 
     def __init__(
@@ -38,13 +39,14 @@ class Llm:
         journal: Journal,
         settings: ModelSettings,
         client_pool: ClientPool,
+        meter: Meter | None = None,
         *,
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.uniform,
     ) -> None:
         self._journal = journal
         self._settings = settings
-        self._exchange = Exchange(client_pool, settings, sleep=sleep, jitter=jitter)
+        self._exchange = Exchange(client_pool, settings, meter or Unmetered(), sleep=sleep, jitter=jitter)
 
     @property
     def model(self) -> str:
@@ -144,7 +146,7 @@ class Llm:
                 return shape.read(first.text), first.usage
             except Misfit as misfit:
                 again = {**request, "messages": request["messages"] + _correction(first, misfit)}
-            second = await self._exchange.ask(again)
+            second = await self._exchange.ask(again, stay=True)
             try:
                 return shape.read(second.text), _sum(first.usage, second.usage)
             except Misfit as misfit:
@@ -182,4 +184,4 @@ def _twice_wrong(model: str, answer: Answer, misfit: Exception) -> str:
 def _sum(first: Usage | None, second: Usage | None) -> Usage | None:
     if first is None or second is None:
         return first or second
-    return Usage(first.model, first.input_tokens + second.input_tokens, first.output_tokens + second.output_tokens)
+    return first + second

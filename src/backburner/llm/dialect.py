@@ -62,7 +62,7 @@ def chat_payload(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 def completion_payload(request: Request, dialect: Dialect, prompt_limit: int | None) -> dict[str, Any]:
     """The body of ``POST /v1/completions``: the messages' texts, a blank line between them."""
-    prompt = "\n\n".join(_plain(message["content"]) for message in request["messages"])
+    prompt = "\n\n".join(plain_text(message["content"]) for message in request["messages"])
     return {"prompt": prompt[-prompt_limit:] if prompt_limit else prompt, **_common(request, dialect)}
 
 
@@ -82,7 +82,8 @@ def _schema_in_words(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _plain(content: Any) -> str:
+def plain_text(content: Any) -> str:
+    """The words of a message; it may be in parts, some of them pictures, or empty beside a tool's call."""
     if isinstance(content, str):
         return content
-    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+    return "\n".join(part["text"] for part in content or () if part.get("type") == "text")

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from backburner.domain.operations import Remaining
+from backburner.llm.rates import remaining_in
 from backburner.llm.settings import ModelSettings
 
 LONGEST_RETRY_AFTER = 24 * 3600.0
@@ -22,7 +24,8 @@ class EndpointFault(Exception):
     """A call that failed, told in a sentence that never holds the key.
 
     ``passing``: the same call may succeed later. ``retry_after``: seconds that the endpoint asked us to
-    wait. ``status``: of the HTTP answer, if there was one. ``said``: the endpoint's own words.
+    wait. ``status``: of the HTTP answer, if there was one. ``said``: the endpoint's own words. ``remaining``: what it
+    says is left of its limits.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class EndpointFault(Exception):
         status: int | None = None,
         said: str = "",
         retry_after: float | None = None,
+        remaining: Remaining | None = None,
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
@@ -40,6 +44,7 @@ class EndpointFault(Exception):
         self.status = status
         self.said = said
         self.retry_after = retry_after
+        self.remaining = remaining
 
 
 def fault_of(error: Exception, settings: ModelSettings) -> EndpointFault | None:
@@ -60,7 +65,9 @@ def fault_of(error: Exception, settings: ModelSettings) -> EndpointFault | None:
     if isinstance(error, openai.APIStatusError):
         said = _said(error.body, settings) or _scrub(error.response.text, settings)
         retry_after = parse_retry_after(error.response.headers)
-        return _of_status(error.status_code, error.code or error.type, said, retry_after, settings)
+        fault = _of_status(error.status_code, error.code or error.type, said, retry_after, settings)
+        fault.remaining = remaining_in(error.response.headers)
+        return fault
     if isinstance(error, openai.APIError):
         # An error inside a stream that had begun with 200; some gateways put the status into its code.
         said = _said(error.body, settings) or _scrub(error.message, settings)

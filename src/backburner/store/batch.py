@@ -11,10 +11,12 @@ from ..domain import events
 from ..domain.job import Status
 from ..domain.json import encode
 from ..domain.notifications import Notice
+from ..domain.operations import Usage
 from ..ports import Hint
 from . import tables
 from .connection import Connection, Statement
 from .lining import Lined, line_up
+from .usage import OwnDay, add_to_days
 
 COUNTED = ("owner", "task", "queue", "status")
 
@@ -51,6 +53,7 @@ class Batch:
         self._events: list[dict[str, Any]] = []
         self._lined: list[Lined] = []
         self._counts: dict[tuple[str, str, str, str], list[int]] = {}
+        self._taken: dict[OwnDay, Usage] = {}
 
     def line_up(self, job: Lined) -> None:
         """Put a job into the line; workers are told."""
@@ -69,6 +72,12 @@ class Batch:
         amounts[0] += jobs
         amounts[1] += ran
         amounts[2] += waited
+
+    def spend(self, owner: str | None, day: int, usage: Usage) -> None:
+        """Add to what an owner's model calls took on a day."""
+        key = (owner or tables.NOBODY, day, usage.model)
+        before = self._taken.get(key)
+        self._taken[key] = usage if before is None else before + usage
 
     def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
         """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""
@@ -117,6 +126,8 @@ class Batch:
         self.flush_line()
         if self._counts:
             self._write_counts()
+        if self._taken:
+            add_to_days(self.connection, self._taken)
         if self._events:
             self._write_events()
 

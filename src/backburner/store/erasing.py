@@ -16,6 +16,7 @@ ERASED: tuple[Table, ...] = (
     tables.folds,
     tables.steps,
     tables.channels,
+    tables.job_usage,
     tables.job_args,
     tables.job_results,
 )
@@ -31,8 +32,8 @@ LEFT_AT_THE_END = (
     tables.unannounced,
 )
 """Tables in which a job that has ended has no rows."""
-OUTLIVING = (tables.notifications, tables.starts)
-"""The inbox and the rates of tasks, which have a time of their own."""
+OUTLIVING = (tables.notifications, tables.starts, tables.reservations)
+"""The inbox and the rates of tasks, which have a time of their own, and what is still to be given back."""
 
 
 def erase_jobs(batch: Batch, ended: Iterable[tuple[str, str | None, str, str, str]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..domain import operations as op
 from . import (
+    budgeting,
     claiming,
     counting,
     failing,
@@ -22,6 +23,7 @@ from . import (
     submitting,
     tending,
     ticking,
+    usage,
 )
 
 MANY: dict[type, Callable[..., Any]] = {
@@ -61,6 +63,10 @@ ONE: dict[type, Callable[..., Any]] = {
     op.AppendText: running.append_text,
     op.KeepStep: running.keep_step,
     op.SubmitStep: running.submit_step,
+    op.ReserveBudget: budgeting.reserve,
+    op.SettleBudget: budgeting.settle_budget,
+    op.PauseModel: budgeting.pause_model,
+    op.FreeBudgets: budgeting.free_budgets,
 }
 
 READ: dict[type, Callable[..., Any]] = {
@@ -83,4 +89,6 @@ READ: dict[type, Callable[..., Any]] = {
     op.FindPrunable: pruning.find_prunable,
     op.NextTick: ticking.next_tick,
     op.ListCrons: ticking.list_crons,
+    op.UsageByDay: usage.usage_by_day,
+    op.UsageOfJob: usage.usage_of_job,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, null, select, union_all
 
+from ..domain.budgets import MONEY
 from ..domain.job import JobError, JobRecord, Status
 from ..domain.json import decode
 from ..domain.notifications import Notification
@@ -176,13 +177,14 @@ def _scopes(record: JobRecord) -> set[str]:
 
 
 def _job(row: Row) -> JobRecord:
-    (*plain, error, key, batch, expires_at, size, parent, run_at, cancel_requested, blocked, parked, args) = row
+    (*plain, error, key, batch, expires_at, size, parent, cost, run_at, cancel_requested, blocked, parked, args) = row
     status = Status(plain[3])
     waiting_for = None
     if status is Status.PENDING:
         waiting_for = parked or ("time" if run_at is not None else "limit" if blocked is not None else "turn")
     fields: list[Any] = [*plain[:3], status, waiting_for, *plain[4:], bool(cancel_requested)]
     fields += [JobError(**decode(error)) if error else None, run_at, key, batch, expires_at, size, parent]
+    fields += [cost / MONEY if cost is not None else None]
     fields += [decode(args) if args is not None else None]
     return JobRecord(*fields)
 
@@ -191,7 +193,8 @@ PLAIN = (
     jobs.c.id, jobs.c.task, jobs.c.queue, jobs.c.status, jobs.c.priority, jobs.c.owner, jobs.c.attempt,
     jobs.c.tries, jobs.c.max_tries, jobs.c.rescues, jobs.c.seq, jobs.c.percent, jobs.c.message, jobs.c.created_at,
     jobs.c.updated_at, jobs.c.started_at, jobs.c.finished_at, jobs.c.input_tokens, jobs.c.output_tokens,
-    jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, jobs.c.parent_id, scheduled.c.run_at,
+    jobs.c.error, jobs.c.key, jobs.c.batch_id, jobs.c.expires_at, jobs.c.size, jobs.c.parent_id, jobs.c.cost,
+    scheduled.c.run_at,
     leases.c.cancel_requested, tables.blocked.c.job_id, tables.parked.c.waiting_for,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
+from ..domain.budgets import MONEY
 from ..domain.errors import LeaseLost
 from ..domain.job import KeptStep
 from ..domain.json import encode
@@ -26,6 +27,7 @@ from . import tables
 from .batch import Batch, insert_all
 from .connection import Row, Statement
 from .submitting import submit
+from .usage import spend
 
 jobs, leases, channels, steps = tables.jobs, tables.leases, tables.channels, tables.steps
 
@@ -121,7 +123,9 @@ def keep_step(batch: Batch, operation: KeepStep) -> None:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
         }
-        batch.connection.send(SPEND, job=job, input_tokens_=usage.input_tokens, output_tokens_=usage.output_tokens)
+        if usage.cost is not None:
+            data["usage"]["cost"] = usage.cost / MONEY
+        spend(batch, job, held.owner, usage)
     if operation.again:
         data["again"] = True
     _log_step(batch, operation.execution, held, data)
@@ -238,14 +242,6 @@ KEEP_CHANNEL = Statement(
     .where(channels.c.job_id == bindparam("job"), channels.c.name == bindparam("channel"))
     .values(kept=channels.c.length)
     .returning(channels.c.length)
-)
-SPEND = Statement(
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        input_tokens=jobs.c.input_tokens + bindparam("input_tokens_"),
-        output_tokens=jobs.c.output_tokens + bindparam("output_tokens_"),
-    )
 )
 READ_STEP = Statement(
     select(steps.c.key, steps.c.value, steps.c.attempt).where(

@@ -65,6 +65,7 @@ jobs = Table(
     Column("size", Float),
     Column("parent_id", ID),
     Column("awaited", Boolean),
+    Column("cost", BigInteger),
     Index("ix_bb_jobs_owner", "owner", "id"),
     Index(
         "ix_bb_jobs_parent",
@@ -451,4 +452,85 @@ notifications = Table(
     Index("ix_bb_notifications_owner", "owner", "id"),
     Index("ix_bb_notifications_job", "job_id"),
     sqlite_autoincrement=True,
+)
+
+# What a limit of model calls in a minute leaves: the bucket was or will be empty at `empty_at` and fills from then on.
+# Places in line are given up to `booked_until`; `moved` is by how much the line has moved since it began, because calls
+# took less or more than was reserved or nobody was served for a while.
+buckets = Table(
+    "bb_buckets",
+    metadata,
+    Column("model", NAME, primary_key=True),
+    Column("owner", NAME, primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("per_minute", BigInteger, nullable=False),
+    Column("empty_at", BigInteger, nullable=False),
+    Column("booked_until", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What an owner has taken of a day's budget, with what is reserved. Days count from 1970-01-01, UTC.
+day_budgets = Table(
+    "bb_day_budgets",
+    metadata,
+    Column("model", NAME, primary_key=True),
+    Column("owner", NAME, primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("day", Integer, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Model calls that are under way, and the places of those that wait: `places` is theirs in each bucket's line.
+reservations = Table(
+    "bb_reservations",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("step", String(32), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("model", NAME, nullable=False),
+    Column("owner", NAME, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("places", Text),
+    sqlite_with_rowid=False,
+)
+
+# Models whose endpoint asked to be left alone for a while.
+model_pauses = Table(
+    "bb_model_pauses",
+    metadata,
+    Column("model", NAME, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What the model calls of a job took; it goes with the job.
+job_usage = Table(
+    "bb_job_usage",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("model", NAME, primary_key=True),
+    Column("day", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+# The same by owner and day; it stays.
+usage_days = Table(
+    "bb_usage_days",
+    metadata,
+    Column("owner", NAME, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("model", NAME, primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger),
+    sqlite_with_rowid=False,
 )

@@ -41,6 +41,8 @@ class FakeModel:
         self.refuse_usage = refuse_usage
         self.api_key = api_key
         self.calls: list[Call] = []
+        self.headers: dict[str, str] = {}
+        """Sent with every answer that is no failure."""
         self._seconds_per_piece = seconds_per_piece
         self._changed = threading.Condition()
         self._script: deque[Script] = deque()

@@ -121,13 +121,17 @@ class _Connection(BaseHTTPRequestHandler):
         sent = list(self._model.paced(pieces))
         call.sent_at.append(time.time())
         choice = {"index": 0, "finish_reason": "stop", **_spoken(call, "".join(sent), "message")}
-        self._send_json(200, {**_envelope(call, ""), "choices": [choice], "usage": _usage(call, pieces)})
+        self._send_json(
+            200, {**_envelope(call, ""), "choices": [choice], "usage": _usage(call, pieces)}, self._model.headers
+        )
         return True
 
     def _send_stream(self, call: Call, pieces: list[str], break_after: int | None) -> bool:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
+        for name, value in self._model.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         chunk = _envelope(call, ".chunk")
         for number, piece in enumerate(self._model.paced(pieces)):

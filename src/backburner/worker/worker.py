@@ -205,7 +205,8 @@ class Worker:
 
     async def _call(self, running: Running) -> Outcome | None:
         """Call the handler. Only here may the task be cancelled: what comes before and after must not be lost."""
-        job, timer = running.job, self._start_timer(running)
+        job, deadline = running.job, running.handler.deadline
+        deadline.start(lambda: self._interrupt(running, Stopped.TIMED_OUT))
         try:
             notice = running.spec.notice("started", job.owner, job.args, None)
             if notice is not None:
@@ -216,14 +217,7 @@ class Worker:
             return await execute(running)
         finally:
             running.interruptible = False
-            if timer is not None:
-                timer.cancel()
-
-    def _start_timer(self, running: Running) -> asyncio.TimerHandle | None:
-        if running.spec.timeout is None:
-            return None
-        loop = asyncio.get_running_loop()
-        return loop.call_later(running.spec.timeout, self._interrupt, running, Stopped.TIMED_OUT)
+            deadline.cancel()
 
     def _leave(self, running: Running) -> None:
         """Its slot is free."""

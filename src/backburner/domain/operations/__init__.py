@@ -5,6 +5,18 @@ parameter is what the store answers.
 """
 
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
+from .budgets import (
+    FreeBudgets,
+    PauseModel,
+    Remaining,
+    Reservation,
+    ReserveBudget,
+    SettleBudget,
+    Spent,
+    UsageByDay,
+    UsageOfJob,
+    UsageRecord,
+)
 from .crons import DeclareCrons, FireCrons, ForgetCron, ListCrons, NextTick
 from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, SubmitStep, Submitted
 from .pruning import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
@@ -77,6 +89,7 @@ __all__ = [
     "FoldTexts",
     "ForgetCron",
     "FreeBlocked",
+    "FreeBudgets",
     "GetJob",
     "GetResult",
     "Interrupted",
@@ -101,6 +114,7 @@ __all__ = [
     "OwnerSnapshot",
     "OwnerView",
     "Parked",
+    "PauseModel",
     "PauseQueue",
     "Prunable",
     "Prune",
@@ -112,13 +126,18 @@ __all__ = [
     "Reclaim",
     "RegisterWorker",
     "Released",
+    "Remaining",
     "Renew",
     "Rescue",
+    "Reservation",
+    "ReserveBudget",
     "Retire",
     "Retry",
     "SetProgress",
     "Settle",
+    "SettleBudget",
     "Snapshot",
+    "Spent",
     "Submit",
     "SubmitStep",
     "Submitted",
@@ -126,5 +145,8 @@ __all__ = [
     "TakeChore",
     "Transact",
     "Usage",
+    "UsageByDay",
+    "UsageOfJob",
+    "UsageRecord",
     "WorkerRecord",
 ]

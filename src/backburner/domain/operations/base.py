@@ -26,11 +26,23 @@ class Query(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that one model call took, as the endpoint counted them."""
+    """Tokens that model calls took, as the endpoint counted them; ``cost`` in billionths, None without a price."""
 
     model: str
     input_tokens: int
     output_tokens: int
+    cost: int | None = None
+    calls: int = 1
+
+    def __add__(self, other: Usage) -> Usage:
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.model,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            sum(costs) if costs else None,
+            self.calls + other.calls,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _create_counts()
     _create_times()
     _create_waits()
+    _create_budgets()
 
 
 def _extend_jobs() -> None:
@@ -260,4 +261,69 @@ def _create_waits() -> None:
         ["owner", "last_position", "first_position"],
         sqlite_where=sa.text("owner IS NOT NULL"),
         postgresql_where=sa.text("owner IS NOT NULL"),
+    )
+
+
+def _create_budgets() -> None:
+    op.add_column("bb_jobs", sa.Column("cost", sa.BigInteger()))
+    op.create_table(
+        "bb_buckets",
+        sa.Column("model", NAME, primary_key=True),
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("kind", sa.String(10), primary_key=True),
+        sa.Column("per_minute", sa.BigInteger(), nullable=False),
+        sa.Column("empty_at", sa.BigInteger(), nullable=False),
+        sa.Column("booked_until", sa.BigInteger(), nullable=False),
+        sa.Column("moved", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_day_budgets",
+        sa.Column("model", NAME, primary_key=True),
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("kind", sa.String(10), primary_key=True),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_reservations",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("step", sa.String(32), primary_key=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("model", NAME, nullable=False),
+        sa.Column("owner", NAME, nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("places", sa.Text()),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_model_pauses",
+        sa.Column("model", NAME, primary_key=True),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_job_usage",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("model", NAME, primary_key=True),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.BigInteger()),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bb_usage_days",
+        sa.Column("owner", NAME, primary_key=True),
+        sa.Column("day", sa.Integer(), primary_key=True),
+        sa.Column("model", NAME, primary_key=True),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.BigInteger()),
+        sqlite_with_rowid=False,
     )

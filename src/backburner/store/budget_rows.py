@@ -1,0 +1,233 @@
+"""The rows of budgets and reservations: locked, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import bindparam, delete, func, select, update
+
+from ..domain.budgets import ANY, EVERYBODY, Bucket, DayBudget
+from ..domain.json import decode, encode
+from ..domain.operations import ReserveBudget
+from . import tables
+from .batch import Batch, insert_all
+from .bucket import MINUTE, Level, Turns
+from .connection import Statement
+from .usage import DAY
+
+buckets, days, reservations = tables.buckets, tables.day_budgets, tables.reservations
+
+Key = tuple[str, str, str]
+"""Model, owner and kind."""
+TURNS = ">"
+"""Marks the kind of an owner's line before a shared bucket, which is locked first."""
+L = TypeVar("L", bound=Level)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A call that is under way, or with ``places`` one that waits in line."""
+
+    job: str
+    step: str
+    attempt: int
+    model: str
+    owner: str
+    tokens: int
+    cost: int
+    day: int
+    places: str | None
+
+    def amount(self, kind: str) -> int:
+        return 1 if kind.startswith("requests") else self.tokens
+
+    @property
+    def in_line(self) -> dict[Key, int]:
+        """Its places; empty for one that is under way."""
+        if self.places is None:
+            return {}
+        return {(model, owner, kind): place for model, owner, kind, place in decode(self.places)}
+
+
+def hold_bucket(batch: Batch, bucket: Bucket) -> Level:
+    return hold(batch, key_of(bucket), bucket.per_minute, Level)
+
+
+def hold(batch: Batch, key: Key, per_minute: int, kind: type[L]) -> L:
+    """Its row, locked; a new one is full and has no line."""
+    model, owner, name = key
+    row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=name)
+    if row is None:
+        full = batch.now - MINUTE
+        batch.connection.send(
+            INSERT_BUCKET,
+            model=model,
+            owner=owner,
+            kind=name,
+            per_minute=per_minute,
+            empty_at=full,
+            booked_until=full,
+            moved=0,
+        )
+        row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=name)
+    assert row is not None
+    level = kind(*row)
+    level.per_minute = per_minute
+    return level
+
+
+def hold_day(batch: Batch, budget: DayBudget) -> int:
+    """What is used of it today."""
+    key = {"model_": budget.model, "owner_": budget.owner, "kind_": budget.kind}
+    today = batch.now // DAY
+    row = batch.connection.one(HOLD_DAY, **key)
+    if row is None:
+        batch.connection.send(
+            INSERT_DAY,
+            model=budget.model,
+            owner=budget.owner,
+            kind=budget.kind,
+            day=today,
+            used=_used_before(batch, budget, today),
+        )
+        row = batch.connection.one(HOLD_DAY, **key)
+    assert row is not None
+    return int(row[1]) if row[0] == today else 0
+
+
+def _used_before(batch: Batch, budget: DayBudget, today: int) -> int:
+    """A budget that is set in the middle of the day counts from its beginning."""
+    statement = USED_OF_ALL if budget.model == ANY else USED_OF_MODEL
+    model = {} if budget.model == ANY else {"model": budget.model}
+    row = batch.connection.one(statement, owner=budget.owner, day=today, **model)
+    assert row is not None
+    return int(row[0] if budget.kind == "tokens" else row[1])
+
+
+def hold_all_of(batch: Batch, known: Reserved) -> tuple[dict[Key, Level], dict[Key, int]]:
+    """Every budget that the call may have been taken from."""
+    levels = hold_buckets_of(batch, known.model, known.owner)
+    rows = batch.connection.all(HOLD_DAYS_OF, model=known.model, owner=known.owner)
+    today = batch.now // DAY
+    used = {(model, owner, kind): int(used) for model, owner, kind, day, used in rows if day == today}
+    return levels, used
+
+
+def hold_buckets_of(batch: Batch, model: str, owner: str | None) -> dict[Key, Level]:
+    """Those of the model and, for an owner, of all models; without one, all of the model's."""
+    if owner is None:
+        rows = batch.connection.all(HOLD_BUCKETS_OF_MODEL, model=model)
+    else:
+        rows = batch.connection.all(HOLD_BUCKETS_OF, model=model, owner=owner)
+    return {(row[0], row[1], row[2]): (Turns if row[2].endswith(TURNS) else Level)(*row[3:]) for row in rows}
+
+
+def find_reservation(batch: Batch, job: str, step: str) -> Reserved | None:
+    row = batch.connection.one(READ_RESERVATION, job=job, step_=step)
+    return None if row is None else Reserved(*row)
+
+
+def write_levels(batch: Batch, levels: dict[Key, Level]) -> None:
+    for (model, owner, kind), level in levels.items():
+        batch.connection.send(
+            SET_BUCKET,
+            model_=model,
+            owner_=owner,
+            kind_=kind,
+            per_minute=level.per_minute,
+            empty_at=level.empty_at,
+            booked_until=level.booked_until,
+            moved=level.moved,
+        )
+
+
+def write_day(batch: Batch, key: Key, day: int, used: int) -> None:
+    model, owner, kind = key
+    batch.connection.send(SET_DAY, model_=model, owner_=owner, kind_=kind, day=day, used=used)
+
+
+def write_reservation(batch: Batch, operation: ReserveBudget, places: Mapping[Key, int] | None) -> None:
+    job, step = operation.execution.job, operation.step
+    batch.connection.send(DELETE_RESERVATION, job=job, step_=step)
+    batch.connection.send(
+        INSERT_RESERVATION,
+        job_id=job,
+        step=step,
+        attempt=operation.execution.attempt,
+        model=operation.model,
+        owner=operation.owner,
+        tokens=operation.tokens,
+        cost=operation.cost,
+        day=batch.now // DAY,
+        places=None if places is None else encode([[*key, place] for key, place in places.items()]),
+    )
+
+
+def drop_reservation(batch: Batch, known: Reserved) -> bool:
+    """False when somebody else did it while the rows were waited for."""
+    return batch.connection.run(DELETE_RESERVATION, job=known.job, step_=known.step) == 1
+
+
+def key_of(budget: Bucket | DayBudget) -> Key:
+    return budget.model, budget.owner, budget.kind
+
+
+def _is(table: Any) -> Any:
+    names = ("model", "owner", "kind")
+    return [table.c[name] == bindparam(f"{name}_") for name in names]
+
+
+LEVEL = (buckets.c.per_minute, buckets.c.empty_at, buckets.c.booked_until, buckets.c.moved)
+BUCKET_KEY = (buckets.c.model, buckets.c.owner, buckets.c.kind)
+HOLD_BUCKET = Statement(select(*LEVEL).where(*_is(buckets)).with_for_update())
+HOLD_BUCKETS_OF = Statement(
+    select(*BUCKET_KEY, *LEVEL)
+    .where(buckets.c.model.in_([bindparam("model"), ANY]), buckets.c.owner.in_([bindparam("owner"), EVERYBODY]))
+    .order_by(*BUCKET_KEY)
+    .with_for_update()
+)
+HOLD_BUCKETS_OF_MODEL = Statement(
+    select(*BUCKET_KEY, *LEVEL).where(buckets.c.model == bindparam("model")).order_by(*BUCKET_KEY).with_for_update()
+)
+INSERT_BUCKET = Statement(
+    lambda insert: (
+        insert(buckets)
+        .values({column.name: bindparam(column.name) for column in buckets.columns})
+        .on_conflict_do_nothing(index_elements=["model", "owner", "kind"])
+    )
+)
+SET_BUCKET = Statement(
+    update(buckets).where(*_is(buckets)).values({column.name: bindparam(column.name) for column in LEVEL})
+)
+HOLD_DAY = Statement(select(days.c.day, days.c.used).where(*_is(days)).with_for_update())
+HOLD_DAYS_OF = Statement(
+    select(days.c.model, days.c.owner, days.c.kind, days.c.day, days.c.used)
+    .where(days.c.model.in_([bindparam("model"), ANY]), days.c.owner == bindparam("owner"))
+    .order_by(days.c.model, days.c.owner, days.c.kind)
+    .with_for_update()
+)
+INSERT_DAY = Statement(
+    lambda insert: (
+        insert(days)
+        .values({column.name: bindparam(column.name) for column in days.columns})
+        .on_conflict_do_nothing(index_elements=["model", "owner", "kind"])
+    )
+)
+SET_DAY = Statement(update(days).where(*_is(days)).values(day=bindparam("day"), used=bindparam("used")))
+used_of_owner = select(
+    func.coalesce(func.sum(tables.usage_days.c.input_tokens + tables.usage_days.c.output_tokens), 0),
+    func.coalesce(func.sum(tables.usage_days.c.cost), 0),
+).where(tables.usage_days.c.owner == bindparam("owner"), tables.usage_days.c.day == bindparam("day"))
+USED_OF_ALL = Statement(used_of_owner)
+USED_OF_MODEL = Statement(used_of_owner.where(tables.usage_days.c.model == bindparam("model")))
+READ_RESERVATION = Statement(
+    select(*reservations.columns).where(
+        reservations.c.job_id == bindparam("job"), reservations.c.step == bindparam("step_")
+    )
+)
+DELETE_RESERVATION = Statement(
+    delete(reservations).where(reservations.c.job_id == bindparam("job"), reservations.c.step == bindparam("step_"))
+)
+INSERT_RESERVATION = Statement(insert_all(reservations, *(column.name for column in reservations.columns)))
