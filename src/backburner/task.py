@@ -362,9 +362,19 @@ class Job(Generic[R]):
         self.record = await self._bb.store.write(Cancel(self.id, None))
         return self.record
 
+    def cancel_sync(self) -> JobRecord:
+        """The same for threads without an event loop."""
+        self.record = self._bb.store.write_sync(Cancel(self.id, None))
+        return self.record
+
     async def retry(self) -> JobRecord:
         """Run a failed or cancelled job again from its first unfinished step. Raises `IllegalTransition`."""
         self.record = await self._bb.store.write(RetryJob(self.id, None))
+        return self.record
+
+    def retry_sync(self) -> JobRecord:
+        """The same for threads without an event loop."""
+        self.record = self._bb.store.write_sync(RetryJob(self.id, None))
         return self.record
 
     def _run(self) -> Run | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from backburner import Backburner, Settings
 from backburner.store.database import Database
 from backburner.store.postgres import Postgres
 from backburner.store.sqlite import SQLite
@@ -23,6 +24,15 @@ class Backend:
     fresh: Callable[[Path], contextlib.AbstractContextManager[str]]
     answers: Callable[[], bool]
     needs: str
+
+
+@contextlib.contextmanager
+def backburner_on(backend: Backend, folder: Path) -> Iterator[Backburner]:
+    """A Backburner on a fresh database; a short grace, so that a test which forgets to release a job ends soon."""
+    with backend.fresh(folder) as url:
+        bb = Backburner(settings=Settings(_env_file=None, database_url=url, grace=0.2))  # type: ignore[call-arg]
+        yield bb
+        bb.close()
 
 
 @contextlib.contextmanager

@@ -17,10 +17,10 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from backburner import Backburner, ConfigurationError, Run, Settings, Status
+from backburner import Backburner, ConfigurationError, Run, Status
 from backburner.domain.errors import DuplicateJob
 from backburner.domain.operations import Cancel, ExpireWaiting, GetJob, JobEvents, OwnerEvents
-from tests.support.backends import Backend
+from tests.support.backends import Backend, backburner_on
 from tests.support.hearing import Ear
 from tests.support.making import claim, kinds, log_of, look, register
 from tests.support.postgres import fresh_database
@@ -31,10 +31,8 @@ Open = Callable[[Backburner], AbstractContextManager[tuple[Any, Callable[[], Non
 
 @pytest.fixture
 def bb(backend: Backend, tmp_path: Path) -> Iterator[Backburner]:
-    with backend.fresh(tmp_path) as url:
-        bb = Backburner(settings=Settings(_env_file=None, database_url=url))  # type: ignore[call-arg]
+    with backburner_on(backend, tmp_path) as bb:
         yield bb
-        bb.close()
 
 
 @pytest.fixture

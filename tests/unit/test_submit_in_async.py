@@ -15,10 +15,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from backburner import Backburner, ConfigurationError, Run, Settings, StoreUnavailable
+from backburner import Backburner, ConfigurationError, Run, StoreUnavailable
 from backburner.domain.operations import GetJob
 from backburner.store import turn
-from tests.support.backends import Backend
+from tests.support.backends import Backend, backburner_on
 from tests.support.hearing import Ear
 from tests.support.making import claim, look, register
 
@@ -28,11 +28,9 @@ Open = Callable[[Backburner], AbstractAsyncContextManager[tuple[Any, End, End]]]
 
 @pytest.fixture
 def bb(backend: Backend, tmp_path: Path) -> Iterator[Backburner]:
-    with backend.fresh(tmp_path) as url:
-        bb = Backburner(settings=Settings(_env_file=None, database_url=url))  # type: ignore[call-arg]
+    with backburner_on(backend, tmp_path) as bb:
         bb.open()
         yield bb
-        bb.close()
 
 
 @pytest.fixture
