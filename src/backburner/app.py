@@ -304,7 +304,7 @@ class Backburner:
 
     def on_open(self, prepare: Callable[[Backburner], None]) -> None:
         """Call ``prepare(bb)`` whenever the store has been opened, before it is used: the place for an application's
-        own migrations."""
+        own migrations. Processes that open one database at the same time take turns at it."""
         self._on_open.append(prepare)
 
     def on_close(self, release: Callable[[], None]) -> None:
@@ -441,8 +441,10 @@ class Backburner:
                 return opened
             self._opening = parts = Parts(self.settings.database_url)
             try:
-                for prepare in self._on_open:
-                    prepare(self)
+                if self._on_open:
+                    with parts.database.preparing():
+                        for prepare in self._on_open:
+                            prepare(self)
             except BaseException:
                 for release in self._on_close:
                     release()

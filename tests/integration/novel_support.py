@@ -111,8 +111,9 @@ def base(model: FakeModel) -> ModelSettings:
 
 
 @contextlib.contextmanager
-def open_studio(folder: Path, model: ModelSettings | None) -> Iterator[Web]:
-    settings = load_settings(database_url=f"sqlite:///{folder}/novel.db")
+def open_studio(folder: Path, model: ModelSettings | None, url: str | None = None) -> Iterator[Web]:
+    """On a file in ``folder``, or the database at ``url``."""
+    settings = load_settings(database_url=url or f"sqlite:///{folder}/novel.db")
     settings = settings.model_copy(update={"openai_base_url": None, "openai_api_key": None})
     bb = Backburner(settings=settings)
     if model is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from backburner import Backburner, SchemaOutdated
 from backburner_apps.novel.schema import bring_up_to_date
 from backburner_apps.novel.tables import HEAD, VERSION_TABLE, Chapter, Novel, Table
+from tests.support.backends import Backend
 
 OPEN = """
 import sys
@@ -29,8 +31,14 @@ print("alembic" in sys.modules)
 """
 
 
-def open_novels(folder: Path) -> Backburner:
-    bb = Backburner(f"sqlite:///{folder}/novel.db")
+@pytest.fixture
+def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
+    with backend.fresh(tmp_path) as url:
+        yield url
+
+
+def open_novels(url: str) -> Backburner:
+    bb = Backburner(url)
     bb.on_open(bring_up_to_date)
     bb.open()
     return bb
@@ -47,13 +55,13 @@ def count(bb: Backburner) -> tuple[int | None, int | None]:
     return found
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", OPEN, f"sqlite:///{folder}/novel.db"]
+def start(url: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OPEN, url]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_processes_that_start_at_once_install_the_samples_once(tmp_path: Path) -> None:
-    processes = [start(tmp_path) for _ in range(4)]
+def test_processes_that_start_at_once_install_the_samples_once(url: str) -> None:
+    processes = [start(url) for _ in range(4)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
@@ -61,19 +69,19 @@ def test_processes_that_start_at_once_install_the_samples_once(tmp_path: Path) -
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    bb = open_novels(tmp_path)
+    bb = open_novels(url)
     assert count(bb) == (2, 6)
     bb.close()
 
 
-def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
-    open_novels(tmp_path).close()
-    said, _ = start(tmp_path).communicate("\n", timeout=60)
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(url: str) -> None:
+    open_novels(url).close()
+    said, _ = start(url).communicate("\n", timeout=60)
     assert said.strip() == "False"
 
 
-def test_a_sample_that_is_gone_does_not_come_back(tmp_path: Path) -> None:
-    bb = open_novels(tmp_path)
+def test_a_sample_that_is_gone_does_not_come_back(url: str) -> None:
+    bb = open_novels(url)
     engine = bb.create_engine()
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM novel_chapters"))
@@ -85,8 +93,8 @@ def test_a_sample_that_is_gone_does_not_come_back(tmp_path: Path) -> None:
     bb.close()
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
-    bb = open_novels(tmp_path)
+def test_the_migrations_make_exactly_the_tables_of_the_code(url: str) -> None:
+    bb = open_novels(url)
     engine = bb.create_engine(read_only=True)
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -102,8 +110,8 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> N
     bb.close()
 
 
-def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    bb = open_novels(tmp_path)
+def test_a_newer_database_is_refused(url: str) -> None:
+    bb = open_novels(url)
     engine = bb.create_engine()
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))

@@ -135,6 +135,10 @@ class Database(Protocol):
         """Until the end of the transaction nobody else migrates."""
         ...
 
+    def preparing(self) -> AbstractContextManager[None]:
+        """While an application brings its own tables up to date, nobody else does."""
+        ...
+
     def tune(self, raw: Any) -> None:
         """What a fresh schema wants beyond its tables."""
         ...

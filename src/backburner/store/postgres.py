@@ -250,6 +250,15 @@ class Postgres:
     def lock_schema(self, raw: Any) -> None:
         raw.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("backburner schema"),))
 
+    @contextlib.contextmanager
+    def preparing(self) -> Iterator[None]:
+        raw = self._open("preparing")
+        try:
+            raw.execute("SELECT pg_advisory_lock(%s)", (lock_number("backburner preparing"),))
+            yield
+        finally:
+            self.close(raw)
+
     def tune(self, raw: Any) -> None:
         """Tables whose rows come and go are vacuumed by their number, not their share; updates stay on their page."""
         for table in BUSY_TABLES:

@@ -255,6 +255,9 @@ class SQLite:
     def lock_schema(self, raw: Any) -> None:
         """The write transaction is the lock."""
 
+    def preparing(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()  # the turn of its transaction is the lock
+
     def tune(self, raw: Any) -> None:
         """The tables are as they should be."""
 
