@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -71,8 +72,9 @@ class Decorator:
 class Backburner:
     """Put slow work on the back burner.
 
-    Opens itself at its first use, and may be used from several event loops and threads at once. ``database_url``
-    overrides `BACKBURNER_DATABASE_URL`; other settings come from the environment, or from ``settings``.
+    Opens itself at its first use, and may be used from several event loops and threads at once, and on both sides of a
+    fork. ``database_url`` overrides `BACKBURNER_DATABASE_URL`; other settings come from the environment, or from
+    ``settings``.
     """
 
     def __init__(self, database_url: str | None = None, *, settings: Settings | None = None) -> None:
@@ -88,6 +90,8 @@ class Backburner:
         self._lock = threading.RLock()
         self._parts: Parts | None = None
         self._opening: Parts | None = None
+        self._process = os.getpid()
+        self._inherited: list[Parts | None] = []
         self._on_open: list[Callable[[Backburner], None]] = []
         self._on_close: list[Callable[[], None]] = []
         self._model: ModelSettings | None = None
@@ -421,6 +425,8 @@ class Backburner:
 
     def close(self) -> None:
         """Write what waits and release everything. The next use opens it again."""
+        if self._process != os.getpid():
+            self._forget_parent()
         with self._lock:
             parts, self._parts = self._parts, None
         if parts is not None:
@@ -429,7 +435,16 @@ class Backburner:
             parts.close()
 
     def _open(self) -> Parts:
+        if self._process != os.getpid():
+            self._forget_parent()
         return self._parts or self._open_first()
+
+    def _forget_parent(self) -> None:
+        """After a fork: the threads are gone, and the connections are the parent's, which must not even be closed."""
+        self._inherited.append(self._parts or self._opening)
+        self._lock = threading.RLock()
+        self._parts = self._opening = None
+        self._process = os.getpid()
 
     def _open_first(self) -> Parts:
         """Other threads see the store when it is ready; `on_open` may already use it on this one."""

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy import create_engine as sqlalchemy_engine
 
-from .speech import speak_plainly
+from .engines import leave_to_parent, speak_plainly
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,6 +34,7 @@ def create_engine(database: Postgres, read_only: bool) -> Engine:
 
     engine = sqlalchemy_engine("postgresql+psycopg://", creator=connect, **POOL)
     speak_plainly(engine, database)
+    leave_to_parent(engine)
     return engine
 
 
@@ -53,4 +54,5 @@ def create_async_engine(database: Postgres, read_only: bool) -> AsyncEngine:
 
     engine = sqlalchemy_engine("postgresql+psycopg://", async_creator=connect, **POOL)
     speak_plainly(engine.sync_engine, database)
+    leave_to_parent(engine.sync_engine)
     return engine

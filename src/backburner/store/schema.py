@@ -31,6 +31,8 @@ def bring_up_to_date(database: Database) -> None:
     raw: Any = None
     try:
         database.prepare()
+        if _current(database) == HEAD:  # nobody is waited for, who may be the very transaction that opens the store
+            return
         turn = database.turn()
         turn.take()
         raw = database.open_writer()
@@ -50,6 +52,14 @@ def bring_up_to_date(database: Database) -> None:
         if turn is not None:
             turn.give_back()
             turn.close()
+
+
+def _current(database: Database) -> str | None:
+    raw = database.open_reader()
+    try:
+        return current_version(database, raw)
+    finally:
+        database.close(raw)
 
 
 def _upgrade(database: Database, raw: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.pool import QueuePool
 
 from ..domain.errors import ConfigurationError
-from .speech import speak_plainly
+from .engines import leave_to_parent, speak_plainly
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def create_engine(database: SQLite, read_only: bool) -> Engine:
             _begin(database, lambda: raw.execute(BEGIN))
 
     speak_plainly(engine, database)
+    leave_to_parent(engine)
     return engine
 
 
@@ -59,6 +60,7 @@ def create_async_engine(database: SQLite, read_only: bool) -> AsyncEngine:
             _begin(database, lambda: raw.run_async(lambda driver: driver.execute(BEGIN)))
 
     speak_plainly(engine.sync_engine, database)
+    leave_to_parent(engine.sync_engine)
     return engine
 
 
