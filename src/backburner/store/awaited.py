@@ -25,6 +25,10 @@ class Answer:
         self._cursor = cursor
 
     @property
+    def connection(self) -> psycopg.AsyncConnection[Any]:
+        return self._cursor.connection
+
+    @property
     def rowcount(self) -> int:
         return self._cursor.rowcount
 
