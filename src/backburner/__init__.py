@@ -7,6 +7,8 @@ from .application import Application, Report
 from .command import CommandResult
 from .domain.backoff import Backoff
 from .domain.errors import (
+    AlreadyAnswered,
+    AnswerTimeout,
     BackburnerError,
     BudgetExceeded,
     CommandFailed,
@@ -26,6 +28,7 @@ from .domain.errors import (
     ModelRefused,
     ModelUnavailable,
     ProcessDied,
+    QuestionNotFound,
     ResultTimeout,
     Retry,
     SchemaOutdated,
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from .http.ui import Pages
 
 __all__ = [
+    "AlreadyAnswered",
+    "AnswerTimeout",
     "Application",
     "Backburner",
     "BackburnerError",
@@ -74,6 +79,7 @@ __all__ = [
     "Pages",
     "ProblemRoute",
     "ProcessDied",
+    "QuestionNotFound",
     "Report",
     "ResultTimeout",
     "Retry",

@@ -122,7 +122,7 @@ class Backburner:
         give_up_on: tuple[type[Exception], ...] = (),
         process: bool = False,
         backoff: Backoff | None = None,
-        notify: Iterable[str] = ("completed", "failed"),
+        notify: Iterable[str] = ("asked", "completed", "failed"),
         words: Words | None = None,
         retention: float | timedelta | str | None = None,
     ) -> Decorator: ...
@@ -131,7 +131,7 @@ class Backburner:
         function: Any = None,
         /,
         *,
-        notify: Iterable[str] = ("completed", "failed"),
+        notify: Iterable[str] = ("asked", "completed", "failed"),
         name: str | None = None,
         backoff: Backoff | None = None,
         concurrency: int | None = None,

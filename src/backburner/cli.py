@@ -388,6 +388,28 @@ def _local(at: int | None, zone: str) -> str:
     return datetime.fromtimestamp(at / 1e6, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
 
 
+@jobs.command()
+@click.argument("job")
+@click.argument("answer", metavar="JSON")
+@click.option("--token", help="Which question, where the job has asked several.")
+@click.pass_obj
+@in_words
+def answer(database_url: str | None, job: str, answer: str, token: str | None) -> None:
+    """Answer what a job asks, in JSON: true, '"red"', '{"title": "…"}'."""
+    try:
+        value = json.loads(answer)
+    except ValueError as error:
+        raise click.UsageError(f"the answer is not JSON ({error}): a text needs its quotes, as in '\"red\"'") from None
+    bb = _existing(database_url)
+    try:
+        handle = bb.handle(job)
+        handle.refresh_sync()
+        record = handle.answer_sync(value, token=token)
+        click.echo(f"{record.id} is {record.status}")
+    finally:
+        bb.close()
+
+
 @main.group()
 @click.option("--database", "database_url", default=None, help="As in the application; BACKBURNER_DATABASE_URL else.")
 @click.pass_context

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
+from .asking import NOTHING, Nothing, Question, ask
 from .channel import Channel
 from .command import Argument, CommandResult, run_command
 from .domain.deadline import Deadline
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 
 STORE_BACK_OFF = 0.5
 
@@ -218,6 +220,38 @@ class Run:
             _branch.set(Branch(scope, names, outer))
 
         return await gather(calls, limit, enter)
+
+    @overload
+    async def ask(self, prompt: str, *, timeout: float | None = None) -> bool: ...
+    @overload
+    async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None) -> R: ...
+    @overload
+    async def ask(self, prompt: str, schema: Any, *, timeout: float | None = None) -> Any: ...
+    @overload
+    async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None, default: D) -> R | D: ...
+    @overload
+    async def ask(self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any) -> Any: ...
+    async def ask(
+        self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any | Nothing = NOTHING
+    ) -> Any:
+        """A person's answer, as a step: the job is parked without a slot until somebody answers.
+
+        ``schema`` is the type of the answer (a pydantic model, ``Literal["a", "b"]``, ``list[str]``, …) or a JSON
+        Schema; an answer that does not fit is refused and the job waits on. Its owner is notified and answers over
+        HTTP, by `Job.answer` or by ``backburner jobs answer``; so does anyone who is given the question's token. After
+        ``timeout`` seconds ``default`` is returned, or `AnswerTimeout` raised where there is none.
+        """
+        question = Question(prompt, schema, timeout, self.owner)
+        scope = _scope.get(self._top)
+        path, occurrence = scope.enter(question.name, _branch.get())
+        try:
+            kept = self._kept.get((path, occurrence))
+            if kept is not None and kept.key == question.key:
+                return question.revive(kept.value)
+            operation = question.operation(self._execution, path, occurrence, self._spec, self._args)
+            return await ask(question, self._write, operation, self.waiting, default)
+        finally:
+            scope.leave(question.name)
 
     async def submit(self, name: str, request: Any, jobs: Sequence[NewJob]) -> tuple[list[str], Submitted | None]:
         """Jobs are put on disk as a step: their ids, and what came of it now, None when it was done before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
+from .asking import NOTHING, Nothing
 from .command import Argument, CommandResult
 from .domain.errors import JobCancelled
 from .domain.operations import Usage
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 
 
 class SyncRun:
@@ -94,6 +96,22 @@ class SyncRun:
         return self._wait(
             self._run.gather(*[in_thread(number, call) for number, call in enumerate(calls)], limit=limit)
         )
+
+    @overload
+    def ask(self, prompt: str, *, timeout: float | None = None) -> bool: ...
+    @overload
+    def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None) -> R: ...
+    @overload
+    def ask(self, prompt: str, schema: Any, *, timeout: float | None = None) -> Any: ...
+    @overload
+    def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None, default: D) -> R | D: ...
+    @overload
+    def ask(self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any) -> Any: ...
+    def ask(
+        self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any | Nothing = NOTHING
+    ) -> Any:
+        """See `Run.ask`."""
+        return self._wait(self._run.ask(prompt, schema, timeout=timeout, default=default))
 
     @property
     def llm(self) -> SyncLlm:

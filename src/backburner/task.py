@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 
 from .domain.backoff import Backoff
 from .domain.errors import (
+    AnswerTimeout,
     ConfigurationError,
     DuplicateStep,
     Fail,
@@ -27,8 +28,9 @@ from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
-from .domain.operations import UNLIMITED, Cancel, GetJob, GetResult, Limit, Submit, Submitted
+from .domain.operations import UNLIMITED, Answer, Cancel, GetJob, GetResult, JobQuestions, Limit, Submit, Submitted
 from .domain.operations import Retry as RetryJob
+from .domain.questions import choose, fit
 from .domain.retention import NOTIFICATIONS, Retention, parse_retention
 from .parameters import Parameters
 from .run import Run, current_run
@@ -47,7 +49,7 @@ Words = Callable[[str, dict[str, Any], str | None], Notice | None]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}")
 LONGEST_DELAY = 100 * 366 * 86_400.0
-HOPELESS = (Fail, InvalidArguments, DuplicateStep, ConfigurationError)
+HOPELESS = (AnswerTimeout, Fail, InvalidArguments, DuplicateStep, ConfigurationError)
 """Trying again cannot help."""
 OURS = (Retry, JobTimeout)
 """What ``retry_on`` does not have to name: the task asked for it, or its ``timeout`` did."""
@@ -73,7 +75,7 @@ class TaskOptions:
     detached: bool = False
     process: bool = False
     backoff: Backoff = field(default_factory=Backoff)
-    notify: frozenset[str] = frozenset({"completed", "failed"})
+    notify: frozenset[str] = frozenset({"asked", "completed", "failed"})
     words: Words | None = None
     retention: Retention = field(default_factory=dict)
 
@@ -377,6 +379,23 @@ class Job(Generic[R]):
         self.record = self._bb.store.write_sync(RetryJob(self.id, None))
         return self.record
 
+    async def answer(self, value: Any, *, token: str | None = None) -> JobRecord:
+        """Answer what the job has asked; ``token`` says which question where it has asked several.
+
+        The same answer again changes nothing. Raises `InvalidArguments` naming what does not fit, `AlreadyAnswered`,
+        and `IllegalTransition` where nobody waits for an answer.
+        """
+        asked = await self._bb.store.read(JobQuestions(self.id))
+        question = choose(asked, self.id, token)
+        await self._bb.store.write(Answer(question.token, fit(question, value)))
+        return await self.refresh()
+
+    def answer_sync(self, value: Any, *, token: str | None = None) -> JobRecord:
+        """The same for threads without an event loop."""
+        question = choose(self._bb.store.read_sync(JobQuestions(self.id)), self.id, token)
+        self._bb.store.write_sync(Answer(question.token, fit(question, value)))
+        return self.refresh_sync()
+
     def _run(self) -> Run | None:
         """The execution that this is called in, if it is one of this Backburner's."""
         run = current_run.get()
@@ -412,9 +431,11 @@ class Job(Generic[R]):
 def known_kinds(kinds: Iterable[str]) -> frozenset[str]:
     """Which events make a notification. Raises `ConfigurationError`."""
     chosen = frozenset(kinds)
-    unknown = chosen - {"started", "progress", "completed", "failed"}
+    unknown = chosen - {"started", "progress", "asked", "completed", "failed"}
     if unknown:
-        raise ConfigurationError(f"notify has {sorted(unknown)}: choose among started, progress, completed, failed")
+        raise ConfigurationError(
+            f"notify has {sorted(unknown)}: choose among started, progress, asked, completed, failed"
+        )
     return chosen
 
 

@@ -151,4 +151,5 @@ def _together(outcomes: list[Parked]) -> Parked:
         next((each.waiting_for for each in outcomes if each.waiting_for == "answer"), outcomes[0].waiting_for),
         min(seconds, default=None),
         tuple(sorted({child for each in outcomes for child in each.children})),
+        tuple(sorted({token for each in outcomes for token in each.questions})),
     )

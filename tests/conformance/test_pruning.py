@@ -5,6 +5,7 @@ from typing import Any
 from backburner.domain.job import KeptStep, Status
 from backburner.domain.notifications import Notice
 from backburner.domain.operations import (
+    Ask,
     Cancel,
     Completed,
     CountJobs,
@@ -90,6 +91,7 @@ def test_a_pruned_job_leaves_no_row_in_any_table_but_its_notifications(store: St
         say(store, execution, word)
     keep(store, execution, "step", channels=("main",))
     store.write_sync(KeepStep(execution, KeptStep("call", 0, "k", "1"), usage=Usage("m", 1, 1)))
+    store.write_sync(Ask(execution, "ask", 0, "key", "token", "Approve?", "true", None))
     store.write_sync(Settle(execution, Completed("1", Notice("Done"))))
     pass_time(store, 601)
     store.write_sync(FoldTexts())

@@ -89,6 +89,8 @@ def test_the_json_of_a_job_says_everything(web: Web) -> None:
         "usage": {"input_tokens": 0, "output_tokens": 0},
         "result": None,
         "error": None,
+        "parent": None,
+        "question": None,
         "urls": {
             "self": here,
             "events": f"{here}/events",

@@ -73,6 +73,27 @@ class DuplicateJob(BackburnerError):
         self.job = job
 
 
+class QuestionNotFound(BackburnerError):
+    """No question has this token."""
+
+    type = "question_not_found"
+    title = "There is no such question"
+
+
+class AlreadyAnswered(IllegalTransition):
+    """The question has been answered, and otherwise."""
+
+    type = "already_answered"
+    title = "The question has been answered"
+
+
+class AnswerTimeout(BackburnerError, TimeoutError):
+    """Nobody answered ``run.ask(timeout=…)`` in time. A manual retry of the job asks again."""
+
+    type = "answer_timeout"
+    title = "Nobody answered in time"
+
+
 class DuplicateStep(BackburnerError):
     """Two steps that run side by side have the same name, so a resume could not tell them apart."""
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from .json import refuse_nul, storable
+from .questions import Question
 
 
 class Status(StrEnum):
@@ -118,6 +119,8 @@ class JobRecord:
     parent: str | None = None
     cost: float | None = None
     args: Any = None
+    question: Question | None = None
+    """What it waits for an answer to."""
 
     @property
     def can_retry(self) -> bool:

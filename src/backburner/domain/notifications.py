@@ -37,6 +37,7 @@ def default_notice(task: str, kind: str, reason: str | None = None) -> Notice:
     titles = {
         "started": f"{task} has started",
         "progress": f"{task} is making progress",
+        "asked": f"{task} has a question",
         "completed": f"{task} is done",
         "failed": f"{task} has failed",
     }

@@ -20,16 +20,25 @@ def identify(request: Request) -> str:
     With `BACKBURNER_AUTH=off` that is one local user. Whoever reaches this process through a proxy, from another
     machine, or from a web page of another site (by its own name for this address, or by a form) is refused.
     """
-    _refuse_strangers(request)
-    _refuse_forwarded(request)
-    _refuse_foreign_host(request)
-    _refuse_foreign_pages(request)
+    _refuse_foreign(request)
     return LOCAL
 
 
 async def owner(request: Request) -> str:
     """`identify` as a dependency."""
     return identify(request)
+
+
+async def anyone(request: Request) -> None:
+    """For routes whose address is a secret of its own: whoever knows it may ask, as far as anybody may."""
+    _refuse_foreign(request)
+
+
+def _refuse_foreign(request: Request) -> None:
+    _refuse_strangers(request)
+    _refuse_forwarded(request)
+    _refuse_foreign_host(request)
+    _refuse_foreign_pages(request)
 
 
 def _refuse_strangers(request: Request) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime
 
 from ..bulk import retry_all
 from ..domain.errors import IllegalTransition, InvalidArguments, JobNotFound, UnknownTask
@@ -15,8 +15,8 @@ from ..domain.job import JobRecord, Status
 from ..domain.json import decode
 from ..domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retry
 from .auth import owner
-from .body import read_json
-from .problems import ProblemRoute, described, field_errors
+from .body import body_of, parse, read_json
+from .problems import ProblemRoute, described
 from .schemas import JobOut, JobPage, Retried, Submission, job_json, job_summary
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def job_routes(bb: Backburner) -> APIRouter:
         status_code=202,
         response_model=JobOut,
         responses=described(400, 403, 404, 409, 413, 422, 503),
-        openapi_extra=_body_of(Submission),
+        openapi_extra=body_of(Submission),
     )
     async def submit_job(request: Request, owner: Owner) -> Response:
         """Put a job on disk. Only tasks that are marked public can be submitted here."""
@@ -144,18 +144,8 @@ def base_of(request: Request) -> str:
 
 
 def _parse(body: Any) -> Submission:
-    try:
-        wanted = Submission.model_validate(body)
-    except ValidationError as error:
-        fields = field_errors(error.errors())
-        wrong = "; ".join(f"{name}: {message}" for name, message in fields.items())
-        raise InvalidArguments(f"the submission does not fit: {wrong}", fields) from None
+    wanted = parse(Submission, body, "the submission")
     if wanted.delay is not None and wanted.run_at is not None:
         one = "give either delay or run_at"
         raise InvalidArguments(f"the submission has a delay and a run_at: {one}", {"delay": one, "run_at": one})
     return wanted
-
-
-def _body_of(model: Any) -> dict[str, Any]:
-    """The body is read by hand, so that its size is limited while it arrives; OpenAPI knows it all the same."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

@@ -25,6 +25,7 @@ from ..domain.errors import (
     IllegalTransition,
     InvalidArguments,
     JobNotFound,
+    QuestionNotFound,
     SchemaOutdated,
     StoreUnavailable,
     TooLarge,
@@ -44,6 +45,7 @@ MOST_ERRORS = 50
 STATUS: Mapping[type[BackburnerError], int] = {
     UnknownTask: 404,
     JobNotFound: 404,
+    QuestionNotFound: 404,
     IllegalTransition: 409,
     DuplicateJob: 409,
     SchemaOutdated: 503,

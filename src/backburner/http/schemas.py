@@ -14,6 +14,7 @@ from ..domain.job import JobRecord, Status
 from ..domain.notifications import Notification
 from ..domain.operations import Usage as Taken
 from ..domain.operations import UsageRecord
+from ..domain.questions import Question
 
 PREFIX = "/backburner"
 EPOCH = date(1970, 1, 1)
@@ -69,6 +70,36 @@ class Urls(Exact):
     result: str
 
 
+class QuestionShown(Exact):
+    """A question as whoever has its token sees it. ``schema`` is the JSON Schema of the answer."""
+
+    prompt: str
+    answer_schema: Any = Field(alias="schema")
+    asked_at: str
+    expires_at: str | None
+    open: bool = Field(description="whether somebody waits for the answer")
+
+
+class QuestionOut(Exact):
+    """What a job waits to be told, for its owner."""
+
+    prompt: str
+    answer_schema: Any = Field(alias="schema")
+    token: str = Field(description="lets whoever has it answer this question, once")
+    asked_at: str
+    expires_at: str | None
+
+
+class AnswerIn(Exact):
+    answer: Any
+
+
+class AnswerTo(AnswerIn):
+    """``token`` says which question is meant, where the job has asked several."""
+
+    token: str | None = None
+
+
 class JobSummary(Exact):
     """A job as it stands, without its arguments and its result."""
 
@@ -94,6 +125,8 @@ class JobSummary(Exact):
     duration_seconds: float | None
     usage: Usage
     error: ErrorOut | None
+    parent: str | None = Field(description="the job that has submitted it, and whose cancellation cancels it")
+    question: QuestionOut | None = Field(description="what it waits to be told")
     urls: Urls
 
 
@@ -222,6 +255,8 @@ def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
         "error": None
         if error is None
         else {"type": error.type, "title": error.title, "detail": error.detail, "retrying": error.retrying},
+        "parent": record.parent,
+        "question": question_json(record.question) if record.question is not None else None,
         "urls": {
             "self": here,
             "events": f"{here}/events",
@@ -265,6 +300,24 @@ def _taken_json(taken: Taken) -> dict[str, Any]:
         "output_tokens": taken.output_tokens,
         "cost": None if taken.cost is None else taken.cost / MONEY,
     }
+
+
+def question_json(question: Question) -> dict[str, Any]:
+    """For the owner of the job."""
+    return {
+        "prompt": question.prompt,
+        "schema": question.schema,
+        "token": question.token,
+        "asked_at": timestamp(question.asked_at),
+        "expires_at": timestamp(question.expires_at) if question.expires_at is not None else None,
+    }
+
+
+def question_shown(question: Question) -> dict[str, Any]:
+    """For whoever has the token."""
+    told = question_json(question)
+    del told["token"]
+    return {**told, "open": question.open}
 
 
 def notification_json(notification: Notification) -> Mapping[str, Any]:

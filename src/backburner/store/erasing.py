@@ -15,6 +15,7 @@ ERASED: tuple[Table, ...] = (
     tables.events,
     tables.folds,
     tables.steps,
+    tables.questions,
     tables.channels,
     tables.job_usage,
     tables.job_args,

@@ -7,6 +7,8 @@ from typing import Any
 
 from ..domain import operations as op
 from . import (
+    asked,
+    asking,
     budgeting,
     claiming,
     counting,
@@ -62,6 +64,8 @@ ONE: dict[type, Callable[..., Any]] = {
     op.Notify: running.notify,
     op.AppendText: running.append_text,
     op.KeepStep: running.keep_step,
+    op.Ask: asking.ask,
+    op.Answer: asking.answer,
     op.SubmitStep: running.submit_step,
     op.ReserveBudget: budgeting.reserve,
     op.SettleBudget: budgeting.settle_budget,
@@ -72,6 +76,8 @@ ONE: dict[type, Callable[..., Any]] = {
 READ: dict[type, Callable[..., Any]] = {
     op.GetJob: reading.get_job,
     op.GetResult: reading.get_result,
+    op.GetQuestion: asked.get_question,
+    op.JobQuestions: asked.job_questions,
     op.ListJobs: reading.list_jobs,
     op.JobEvents: logs.job_events,
     op.OwnerEvents: logs.owner_events,

@@ -10,6 +10,7 @@ from ..domain.job import JobRecord, Status, can_move
 from ..domain.json import encode
 from ..domain.operations import Cancel, Erase, GetJob, MarkRead, Retry
 from . import tables
+from .asking import FORGET_UNANSWERED
 from .batch import Batch
 from .cancelling import cancel_jobs
 from .connection import Statement
@@ -39,6 +40,7 @@ def retry(batch: Batch, operation: Retry) -> JobRecord:
     data = {"task": job.task, "reason": "manual", "max_tries": job.max_tries}
     _move(batch, job, Status.PENDING, events.RETRYING, data)
     batch.connection.run(FRESH_TRIES, job=job.id)
+    batch.connection.run(FORGET_UNANSWERED, job=job.id)
     waiting = Waiting(job.id, job.owner, job.task, job.queue, job.priority, None)
     batch.line_up(waiting.lined(batch.now))
     return _look(batch, job.id)

@@ -31,7 +31,9 @@ from ..domain.operations import (
     Tails,
     WorkerRecord,
 )
+from ..domain.questions import Question
 from . import tables
+from .asked import waiting_questions
 from .connection import Connection, Family, Row, Statement
 from .logs import texts
 
@@ -152,12 +154,16 @@ def count_jobs(connection: Connection, query: CountJobs) -> tuple[JobCount, ...]
 def _jobs(connection: Connection, rows: Sequence[Row]) -> list[JobRecord]:
     records = [_job(row) for row in rows]
     full = _full_scopes(connection, [record for record in records if record.waiting_for == "turn"])
-    if not full:
+    asked = waiting_questions(connection, [record.id for record in records if record.waiting_for == "answer"])
+    if not full and not asked:
         return records
-    return [
-        replace(record, waiting_for="limit") if full & _scopes(record) and record.waiting_for == "turn" else record
-        for record in records
-    ]
+    return [_told(record, full, asked) for record in records]
+
+
+def _told(record: JobRecord, full: set[str], asked: Mapping[str, Question]) -> JobRecord:
+    if record.waiting_for == "turn" and full & _scopes(record):
+        return replace(record, waiting_for="limit")
+    return replace(record, question=asked[record.id]) if record.id in asked else record
 
 
 def _full_scopes(connection: Connection, waiting: Sequence[JobRecord]) -> set[str]:

@@ -111,7 +111,7 @@ def keep_step(batch: Batch, operation: KeepStep) -> None:
         row = batch.connection.one(KEEP_CHANNEL, job=job, channel=channel)
         if row is not None:
             ends[channel] = row[0]
-    _replace_step(batch, operation.execution, step, ends)
+    replace_step(batch, operation.execution, step, ends)
     data: dict[str, Any] = {
         "name": step.name,
         "occurrence": step.occurrence,
@@ -149,7 +149,7 @@ def submit_step(batch: Batch, operation: SubmitStep) -> Submitted:
         raise answer
     ids = [answer.instead[new.id].id if new.id in answer.instead else new.id for new in operation.jobs]
     step = KeptStep(operation.name, operation.occurrence, operation.key, encode(ids))
-    _replace_step(batch, operation.execution, step, {})
+    replace_step(batch, operation.execution, step, {})
     data: dict[str, Any] = {
         "name": step.name,
         "occurrence": step.occurrence,
@@ -177,7 +177,7 @@ def transact(batch: Batch, operation: Transact, session: Any) -> str:
     batch.work = True
     held = hold(batch, operation.execution)
     step = KeptStep(operation.name, operation.occurrence, operation.key, value)
-    _replace_step(batch, operation.execution, step, {})
+    replace_step(batch, operation.execution, step, {})
     data = {
         "name": operation.name,
         "occurrence": operation.occurrence,
@@ -187,7 +187,7 @@ def transact(batch: Batch, operation: Transact, session: Any) -> str:
     return value
 
 
-def _replace_step(batch: Batch, execution: Execution, step: KeptStep, ends: dict[str, int]) -> None:
+def replace_step(batch: Batch, execution: Execution, step: KeptStep, ends: dict[str, int]) -> None:
     batch.connection.send(DELETE_STEP, job=execution.job, name=step.name, occurrence=step.occurrence)
     batch.connection.send(
         INSERT_STEP,

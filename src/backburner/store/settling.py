@@ -16,6 +16,7 @@ from ..domain.json import encode
 from ..domain.notifications import Notice, default_notice
 from ..domain.operations import Completed, Failed, Interrupted, Parked, Released, Settle
 from . import tables
+from .asking import await_answers
 from .awaiting import await_children, hold_children
 from .batch import Batch, Ended, insert_all
 from .cancelling import cancel_jobs, children_of
@@ -182,12 +183,15 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 _retrying(batch, ending, "drain")
             case Parked(waiting_for, seconds):
                 row["finished_at"] = None
-                if not await_children(batch, ending.job, outcome):
+                open_still, until = await_answers(batch, outcome.questions)
+                if not open_still or not await_children(batch, ending.job, outcome):
                     batch.line_up(_line(ending, ending.created_at))
                 else:
                     parked.append({"job_id": ending.job, "waiting_for": waiting_for})
+                    ends = [] if until is None else [until]
                     if seconds is not None:
-                        later.append({"job_id": ending.job, "run_at": batch.now + int(seconds * 1e6)})
+                        ends.append(batch.now + int(seconds * 1e6))
+                    later += [{"job_id": ending.job, "run_at": min(ends)}] if ends else []
                 _retrying(batch, ending, waiting_for)
             case Interrupted():
                 _emit(batch, ending, events.CANCELLED, encode({"task": ending.task}))

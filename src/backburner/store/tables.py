@@ -211,6 +211,24 @@ waits = Table(
     sqlite_with_rowid=False,
 )
 
+# What jobs have asked people. The token is kept as it is: the job's owner is shown it whenever the job is looked at.
+questions = Table(
+    "bb_questions",
+    metadata,
+    Column("token", ID, primary_key=True),
+    Column("job_id", ID, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("occurrence", Integer, nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("answer", Text),
+    Column("answered_at", BigInteger),
+    Index("ix_bb_questions_job", "job_id", "name", "occurrence", unique=True),
+)
+
 # Until when a waiting job must have been started.
 deadlines = Table(
     "bb_deadlines",

@@ -20,6 +20,7 @@ from ..domain.errors import (
     IllegalTransition,
     JobNotFound,
     LeaseLost,
+    QuestionNotFound,
     StoreUnavailable,
 )
 from ..domain.operations import Operation
@@ -40,7 +41,7 @@ NARROW_BATCH = 20
 LONGEST_BATCH = 0.003
 REPEATS = 3
 
-REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob)
+REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob, QuestionNotFound)
 
 
 class Writer:

@@ -4,6 +4,7 @@ An operation carries every id it needs, so that a failed batch can be replayed o
 parameter is what the store answers.
 """
 
+from .asking import Answer, Ask, Asked, GetQuestion, JobQuestions
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
 from .budgets import (
     FreeBudgets,
@@ -67,7 +68,10 @@ from .working import (
 
 __all__ = [
     "UNLIMITED",
+    "Answer",
     "AppendText",
+    "Ask",
+    "Asked",
     "Cancel",
     "CancelRequests",
     "Chore",
@@ -91,10 +95,12 @@ __all__ = [
     "FreeBlocked",
     "FreeBudgets",
     "GetJob",
+    "GetQuestion",
     "GetResult",
     "Interrupted",
     "JobCount",
     "JobEvents",
+    "JobQuestions",
     "JobSnapshot",
     "KeepStep",
     "Limit",

@@ -170,12 +170,14 @@ class Parked:
     """Back to pending without a slot and without costing a try, until what it waits for has come.
 
     ``seconds`` from now it goes on anyway; None: only when somebody wakes it. ``children`` do when all of them are
-    completed, or when one has ended otherwise or is gone.
+    completed, or when one has ended otherwise or is gone, ``questions`` (their tokens) when the first of them is
+    answered or its time is over.
     """
 
     waiting_for: Literal["answer", "child", "budget"]
     seconds: float | None = None
     children: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
 
 Outcome = Completed | Failed | Interrupted | Released | Parked

@@ -22,6 +22,8 @@ def upgrade() -> None:
     _create_times()
     _create_waits()
     _create_budgets()
+    _create_folds()
+    _create_questions()
 
 
 def _extend_jobs() -> None:
@@ -235,6 +237,9 @@ def _create_waits() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_bb_waits_child", "bb_waits", ["child_id"])
+
+
+def _create_folds() -> None:
     op.add_column("bb_channels", sa.Column("folded", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index(
         "ix_bb_channels_unfolded",
@@ -327,3 +332,21 @@ def _create_budgets() -> None:
         sa.Column("cost", sa.BigInteger()),
         sqlite_with_rowid=False,
     )
+
+
+def _create_questions() -> None:
+    op.create_table(
+        "bb_questions",
+        sa.Column("token", ID, primary_key=True),
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("occurrence", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(32), nullable=False),
+        sa.Column("prompt", sa.Text(), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("answer", sa.Text()),
+        sa.Column("answered_at", sa.BigInteger()),
+    )
+    op.create_index("ix_bb_questions_job", "bb_questions", ["job_id", "name", "occurrence"], unique=True)

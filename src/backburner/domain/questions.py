@@ -1,0 +1,56 @@
+"""Questions that a job asks a person, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import IllegalTransition, InvalidArguments, QuestionNotFound
+from .json import encode
+from .shapes import misfits
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """``schema`` is the JSON Schema of the answer; ``token`` lets anyone who has it answer this question, once.
+
+    Times are microseconds since the epoch, UTC. ``open``: whether somebody waits for the answer.
+    """
+
+    token: str
+    job: str
+    prompt: str
+    schema: Any
+    asked_at: int
+    expires_at: int | None
+    answered_at: int | None
+    open: bool = True
+
+
+def choose(questions: Sequence[Question], job: str, token: str | None) -> Question:
+    """The question of a job that an answer is for: the one that the token names, or the only open one, or the last.
+
+    Raises `IllegalTransition`, `InvalidArguments`, `QuestionNotFound`.
+    """
+    if not questions:
+        raise IllegalTransition(f"job {job} has asked nothing")
+    if token is not None:
+        for question in questions:
+            if question.token == token:
+                return question
+        raise QuestionNotFound(f"job {job} has not asked with this token")
+    waiting = [question for question in questions if question.open]
+    if len(waiting) > 1:
+        say = "is needed: the job has asked more than one thing"
+        raise InvalidArguments(f"the token {say}", {"token": say})
+    return waiting[0] if waiting else questions[-1]
+
+
+def fit(question: Question, answer: Any) -> str:
+    """The answer as JSON text. Raises `InvalidArguments` naming what does not fit the question's schema."""
+    wrong = misfits(answer, question.schema)
+    if wrong:
+        told = "; ".join(f"{field} {message}" for field, message in wrong.items())
+        raise InvalidArguments(f"the answer does not fit the question: {told}", wrong)
+    return encode(answer, "the answer")
