@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
@@ -44,11 +45,11 @@ def claim(batch: Batch, operation: Claim) -> Claims:
     if batch.flush_line():
         open_lines = _open_lines(batch, operation)
     wait = None if next_due is None else max(next_due - batch.now, 0) / 1e6
-    picked, more, rate_wait = pick(batch, operation, open_lines)
-    if rate_wait is not None:
-        wait = rate_wait if wait is None else min(wait, rate_wait)
-    taken = start(batch, picked, operation.worker) if picked else ()
-    return Claims(taken, wait, more or moved == AT_ONCE)
+    picked = pick(batch, operation, open_lines)
+    if picked.wait is not None:
+        wait = picked.wait if wait is None else min(wait, picked.wait)
+    taken = start(batch, picked, operation.worker) if picked.heads else ()
+    return Claims(taken, wait, picked.more or moved == AT_ONCE)
 
 
 def move_due(batch: Batch) -> tuple[int, int | None]:
@@ -69,23 +70,33 @@ def _open_lines(batch: Batch, operation: Claim) -> list[Line]:
     return [Line(queue, task) for queue, task in batch.connection.all(OPEN_LINES) if task in operation.tasks]
 
 
-def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> tuple[list[Head], bool, float | None]:
-    """The first of the line by priority, turn and age, of the tasks this worker knows and within all limits.
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """``limited``: the ids of those that count for a limit; ``more``: there may be others at once; ``wait``: seconds
+    until a rate allows the next start."""
 
-    Answers the jobs, whether there may be more at once, and the seconds until a rate allows the next start.
-    """
+    heads: Sequence[Head]
+    limited: Set[str]
+    more: bool
+    wait: float | None
+
+
+def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> Picked:
+    """The first of the line by priority, turn and age, of the tasks this worker knows and within all limits."""
     rooms = Rooms(batch, operation.tasks, operation.queues, open_lines)
     width = -(-operation.count // max(len(open_lines), 1))
+    fetched = looked = 0
     expired: list[Head] = []
     aside: list[tuple[Head, str]] = []
+    picked: list[Head] = []
 
     def fetch(line: Line, behind: Head | None) -> Sequence[Head]:
+        nonlocal fetched
         page = min(rooms.of(line), operation.count) if behind is None and len(open_lines) == 1 else width
         rows = _read_heads(batch, line, behind, page)
+        fetched += len(rows)
         return [Head(*row) for row in rows]
 
-    picked: list[Head] = []
-    looked = 0
     for head in merge([line for line in open_lines if rooms.of(line) > 0], fetch, lambda line: rooms.of(line) > 0):
         looked += 1
         if head.expires_at is not None and head.expires_at <= batch.now and head.attempt == 0:
@@ -100,7 +111,10 @@ def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> tuple[li
     set_aside(batch, aside)
     expire(batch, [head.job for head in expired])
     rooms.note_starts(picked)
-    return picked, looked == MOST_LOOKED_AT, rooms.wait()
+    if fetched > looked and batch.connection.language.skips_locked:
+        batch.work = True  # another claim may have passed over what this one held and left
+    limited = {head.job for head in picked if rooms.limits(head)}
+    return Picked(picked, limited, looked == MOST_LOOKED_AT, rooms.wait())
 
 
 MOST_LOOKED_AT = 500
@@ -114,8 +128,8 @@ def _read_heads(batch: Batch, line: Line, behind: Head | None, count: int) -> li
     return batch.connection.all(HEADS_BEHIND, **place, rank=behind.rank, turn=behind.turn, job=behind.job)
 
 
-def start(batch: Batch, picked: Sequence[Head], worker: str) -> tuple[Claimed, ...]:
-    connection = batch.connection
+def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
+    connection, picked = batch.connection, chosen.heads
     begun: dict[str, dict[str, Any]] = {}
     held: list[dict[str, Any]] = []
     for head in picked:
@@ -130,6 +144,7 @@ def start(batch: Batch, picked: Sequence[Head], worker: str) -> tuple[Claimed, .
                 "task": head.task,
                 "owner": head.owner,
                 "cancel_requested": False,
+                "limited": head.job in chosen.limited,
             }
         )
         batch.emit(head.job, head.seq + 1, owner, events.STARTED, f'{{"task":"{head.task}","attempt":{attempt}}}')

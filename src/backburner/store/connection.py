@@ -25,11 +25,13 @@ Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How a database is spoken to. ``arrays``: whether a whole column of values can be one parameter; ``insert`` is
-    the dialect's own insert, which knows ``ON CONFLICT``."""
+    """How a database is spoken to. ``arrays``: whether a whole column of values can be one parameter; ``skips_locked``:
+    whether others pass over rows that somebody holds; ``insert`` is the dialect's own insert, which knows
+    ``ON CONFLICT``."""
 
     dialect: Dialect
     arrays: bool
+    skips_locked: bool
     insert: Callable[[Any], Any]
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     count_rows: Callable[[Any], int] = attrgetter("rowcount")

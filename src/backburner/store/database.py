@@ -34,6 +34,8 @@ class Database(Protocol):
     language: Language
     concurrent: bool
     """Whether several may write at once, so that rows have to be locked."""
+    widest_claim: int
+    """Jobs in a claim; while it is made, nobody else writes where only one may."""
     widest_batch: int
     """Operations in a transaction, unless somebody waits for the turn."""
     shift: int

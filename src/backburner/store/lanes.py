@@ -1,4 +1,4 @@
-"""Transactions of the application run beside the store's own writes where the database lets them."""
+"""Transactions of the application, and claims, run beside the store's other writes where the database lets them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ MOST = 8
 class Lanes:
     """Writers for operations that take as long as somebody's function does; each is started at the first need."""
 
-    def __init__(self, start: Callable[[], Writer]) -> None:
+    def __init__(self, start: Callable[[], Writer], most: int = MOST) -> None:
         self._start = start
+        self._most = most
         self._lock = threading.Lock()
         self._writers: list[Writer] = []
 
@@ -23,7 +24,7 @@ class Lanes:
         """The one with the least before it."""
         with self._lock:
             idle = next((writer for writer in self._writers if writer.load == 0), None)
-            if idle is None and len(self._writers) < MOST:
+            if idle is None and len(self._writers) < self._most:
                 idle = self._start()
                 self._writers.append(idle)
             return idle or min(self._writers, key=lambda writer: writer.load)

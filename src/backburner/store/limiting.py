@@ -59,6 +59,10 @@ class Rooms:
                 return scope
         return None
 
+    def limits(self, head: Head) -> bool:
+        """Whether the job counts for any limit."""
+        return task_scope(head.task) in self._limits or queue_scope(head.queue) in self._limits
+
     def take(self, head: Head) -> None:
         for scope in (task_scope(head.task), queue_scope(head.queue)):
             if scope in self._limits:
@@ -116,11 +120,18 @@ def hold(batch: Batch, wanted: Mapping[str, Limit]) -> list[str]:
         concurrency = wanted[scope].concurrency
         if scope not in known:
             batch.connection.run(INSERT_LIMIT, scope=scope, concurrency=concurrency)
+            _count_from_now(batch, scope)
         elif known[scope] != concurrency:
             batch.connection.run(SET_LIMIT, scope_=scope, concurrency=concurrency)
     if len(known) < len(scopes):
         batch.connection.among(HOLD, scopes)
     return scopes
+
+
+def _count_from_now(batch: Batch, scope: str) -> None:
+    """What runs already was started when there was no limit."""
+    kind, name = scope.split(":", 1)
+    batch.connection.run(COUNT_TASKS_JOBS if kind == "task" else COUNT_QUEUES_JOBS, name=name)
 
 
 def set_aside(batch: Batch, jobs: Sequence[tuple[Head, str]]) -> None:
@@ -187,9 +198,15 @@ def queue_scope(queue: str) -> str:
 
 
 def _running(column: object) -> Statement:
-    return Statement(select(leases.c.owner, func.count()).where(column == bindparam("name")).group_by(leases.c.owner))
+    return Statement(
+        select(leases.c.owner, func.count())
+        .where(column == bindparam("name"), leases.c.limited.is_(True))
+        .group_by(leases.c.owner)
+    )
 
 
+COUNT_TASKS_JOBS = Statement(update(leases).where(leases.c.task == bindparam("name")).values(limited=True))
+COUNT_QUEUES_JOBS = Statement(update(leases).where(leases.c.queue == bindparam("name")).values(limited=True))
 RUNNING_OF_TASK = _running(leases.c.task)
 RUNNING_IN_QUEUE = _running(leases.c.queue)
 HOLD = Family(

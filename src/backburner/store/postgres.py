@@ -64,6 +64,7 @@ class Postgres:
 
     concurrent = True
     widest_batch = 500
+    widest_claim = 200
 
     def __init__(self, url: str) -> None:
         self.address = url
@@ -71,6 +72,7 @@ class Postgres:
         self.language = Language(
             PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
             arrays=True,
+            skips_locked=True,
             insert=insert,
             engine_options={"use_native_hstore": False},
             count_rows=count_rows,

@@ -283,8 +283,12 @@ READ_LIMITS = Family(
         among(tables.limits.c.scope), tables.limits.c.concurrency.is_not(None)
     )
 )
-COUNT_TASK = Statement(select(func.count()).select_from(leases).where(leases.c.task == bindparam("name")))
-COUNT_QUEUE = Statement(select(func.count()).select_from(leases).where(leases.c.queue == bindparam("name")))
+COUNT_TASK = Statement(
+    select(func.count()).select_from(leases).where(leases.c.task == bindparam("name"), leases.c.limited.is_(True))
+)
+COUNT_QUEUE = Statement(
+    select(func.count()).select_from(leases).where(leases.c.queue == bindparam("name"), leases.c.limited.is_(True))
+)
 READ_PAUSED = Statement(select(tables.paused_queues.c.queue))
 
 

@@ -30,6 +30,7 @@ class SQLite:
 
     concurrent = False
     widest_batch = 50
+    widest_claim = 32
 
     def __init__(self, path: str) -> None:
         if path in ("", ":memory:"):
@@ -39,7 +40,7 @@ class SQLite:
         self.path = os.path.realpath(path)
         self.locks = Path(f"{self.path}.locks")
         self.shift = 0
-        self.language = Language(pysqlite.dialect(paramstyle="qmark"), arrays=False, insert=insert)
+        self.language = Language(pysqlite.dialect(paramstyle="qmark"), arrays=False, skips_locked=False, insert=insert)
 
     @property
     def address(self) -> str:

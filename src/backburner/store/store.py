@@ -22,10 +22,12 @@ class SQLStore:
 
     def __init__(self, database: Database, ring: Callable[[Hint], None]) -> None:
         self.database = database
+        self.widest_claim = database.widest_claim
         bring_up_to_date(database)
         self._readers = Readers(database)
         self._writer = Writer(database, ring)
         self._lanes = Lanes(lambda: Writer(database, ring)) if database.concurrent else None
+        self._claims = Lanes(lambda: Writer(database, ring), most=1) if database.concurrent else None
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
         return self._writer_for(operation).write(operation)
@@ -49,11 +51,14 @@ class SQLStore:
         """What takes as long as an application's function does is kept out of everybody's way where that can be."""
         if operation.alone and self._lanes is not None:
             return self._lanes.choose()
+        if operation.apart and self._claims is not None:
+            return self._claims.choose()
         return self._writer
 
     def close(self) -> None:
-        if self._lanes is not None:
-            self._lanes.close()
+        for lanes in (self._lanes, self._claims):
+            if lanes is not None:
+                lanes.close()
         self._writer.close()
         self._readers.close()
         self.database.dispose()

@@ -333,8 +333,21 @@ leases = Table(
     Column("task", NAME, nullable=False),
     Column("owner", NAME, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
-    Index("ix_bb_leases_task", "task", "owner"),
-    Index("ix_bb_leases_queue", "queue", "owner"),
+    Column("limited", Boolean, nullable=False),  # its task or queue has a limit: then it is counted
+    Index(
+        "ix_bb_leases_task",
+        "task",
+        "owner",
+        sqlite_where=Column("limited").is_(True),
+        postgresql_where=Column("limited").is_(True),
+    ),
+    Index(
+        "ix_bb_leases_queue",
+        "queue",
+        "owner",
+        sqlite_where=Column("limited").is_(True),
+        postgresql_where=Column("limited").is_(True),
+    ),
     Index("ix_bb_leases_worker", "worker_id"),
     sqlite_with_rowid=False,
 )

@@ -35,7 +35,6 @@ from .looking import Looker
 
 log = logging.getLogger("backburner.worker")
 
-WIDEST_CLAIM = 32
 ABANDON_AFTER = 10.0
 STORE_BACK_OFF = 0.5
 
@@ -147,7 +146,7 @@ class Worker:
 
     async def _work(self) -> None:
         while not self._stopping:
-            free = min(self._limits.concurrency - len(self._running), WIDEST_CLAIM)
+            free = min(self._limits.concurrency - len(self._running), self._store.widest_claim)
             self._wake.clear()
             patience: float = self._limits.poll
             if free > 0 and not self._signing_on:

@@ -73,17 +73,24 @@ def _renew_leases() -> None:
         sa.Column("task", NAME, nullable=False),
         sa.Column("owner", NAME, nullable=False),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("limited", sa.Boolean(), nullable=False),
         sqlite_with_rowid=False,
     )
     op.execute(
-        "INSERT INTO bb_leases_next (job_id, attempt, worker_id, queue, task, owner, cancel_requested) "
-        "SELECT l.job_id, l.attempt, l.worker_id, j.queue, l.task, COALESCE(j.owner, ''), l.cancel_requested "
+        "INSERT INTO bb_leases_next (job_id, attempt, worker_id, queue, task, owner, cancel_requested, limited) "
+        "SELECT l.job_id, l.attempt, l.worker_id, j.queue, l.task, COALESCE(j.owner, ''), l.cancel_requested, true "
         "FROM bb_leases l JOIN bb_jobs j ON j.id = l.job_id"
     )
     op.drop_table("bb_leases")
     op.rename_table("bb_leases_next", "bb_leases")
-    op.create_index("ix_bb_leases_queue", "bb_leases", ["queue", "owner"])
-    op.create_index("ix_bb_leases_task", "bb_leases", ["task", "owner"])
+    for column in ("queue", "task"):
+        op.create_index(
+            f"ix_bb_leases_{column}",
+            "bb_leases",
+            [column, "owner"],
+            sqlite_where=sa.text("limited IS 1"),
+            postgresql_where=sa.text("limited IS true"),
+        )
     op.create_index("ix_bb_leases_worker", "bb_leases", ["worker_id"])
 
 
