@@ -1,7 +1,7 @@
 """The peer of a drain on PostgreSQL: pgqueuer, in a process of its own, with no-op jobs.
 
-Called with the database's URL, the number of jobs and the batch size; prints jobs a second. It keeps neither results nor
-events.
+Called with the database's URL, the number of jobs and the batch size; prints jobs a second. It keeps neither results
+nor events.
 """
 
 from __future__ import annotations
