@@ -21,12 +21,22 @@ from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, UnknownTask
 from .domain.job import NewJob, fresh, unseen
 from .domain.operations import Limit, PauseQueue, Submitted
-from .ports import Signal, Store
+from .ports import Observer, Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
 from .settings import Settings, load_settings
 from .sync_run import SyncRun
-from .task import Job, Submission, Task, TaskOptions, Words, known_kinds, known_limit, known_retention
+from .task import (
+    Job,
+    Submission,
+    Task,
+    TaskOptions,
+    Words,
+    known_kinds,
+    known_limit,
+    known_retention,
+    refuse_unknown,
+)
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -96,6 +106,9 @@ class Backburner:
         self._on_close: list[Callable[[], None]] = []
         self._model: ModelSettings | None = None
         self.llm_rules = LlmRules(settings.llm_budgets, settings.llm_prices)
+        self.clock: tuple[int, int | None] = (0, None)
+        """What `set_clock` was told."""
+        self._through: Callable[[Store], Store] | None = None
 
     @overload
     def task(self, function: AsyncFunction[P, R], /) -> Task[P, R]: ...
@@ -157,6 +170,7 @@ class Backburner:
         """
         limit = known_limit(concurrency, owner_concurrency, rate)
         kept = known_retention(retention)
+        refuse_unknown(options)
         chosen = TaskOptions(
             notify=known_kinds(notify), backoff=backoff or Backoff(), limit=limit, retention=kept, **options
         )
@@ -328,13 +342,41 @@ class Backburner:
             )
         return found
 
-    def use_model(self, model: ModelSettings) -> None:
-        """Answer `Run.llm` with this model instead of the one in the settings."""
-        self._model = model
+    def use_model(self, model: ModelSettings | None) -> ModelSettings | None:
+        """Answer `Run.llm` with this model instead of the one in the settings, which None brings back.
+
+        Answers what was used before.
+        """
+        before, self._model = self._model, model
+        return before
+
+    def set_clock(self, shift: int, stands_at: int | None = None) -> None:
+        """For `backburner.testing.FakeClock`: put the database's clock ``shift`` microseconds ahead, or stop it.
+
+        For this process only. Whoever waits for a time looks again.
+        """
+        with self._lock:
+            self.clock = (shift, stands_at)
+            if self._parts is not None:
+                self._parts.set_clock(shift, stands_at)
+
+    def route_store(self, through: Callable[[Store], Store] | None) -> Callable[[Store], Store] | None:
+        """For `backburner.testing.inline`: what is written from outside of runs goes to ``through(store)``.
+
+        Answers what was set before.
+        """
+        before, self._through = self._through, through
+        return before
+
+    @property
+    def parts(self) -> Parts:
+        """What it consists of while it is open. For the engine and `backburner.testing`."""
+        return self._open()
 
     @property
     def store(self) -> Store:
-        return self._open().store
+        store = self._open().store
+        return store if self._through is None else self._through(store)
 
     @property
     def signal(self) -> Signal:
@@ -388,15 +430,24 @@ class Backburner:
                 await asyncio.to_thread(worker.stop)
             await asyncio.to_thread(self.close)
 
-    async def run_worker(self, stopper: Callable[[Callable[[], None]], None] | None = None) -> None:
+    async def run_worker(
+        self,
+        stopper: Callable[[Callable[[], None]], None] | None = None,
+        *,
+        settings: Settings | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         """Work on the registered tasks on this event loop until stopped, then drain.
 
         ``stopper`` is handed a function that stops the worker, from any thread; called a second time it hurries.
+        ``settings`` replaces the Backburner's, ``observer`` is told when there is nothing to do: for
+        `backburner.testing`.
         """
         parts = self._open()
-        children = parts.make_children(self.settings, lambda: self._model)
+        settings = settings or self.settings
+        children = parts.make_children(settings, lambda: self._model)
         worker = parts.make_worker(
-            self.tasks, self.queues, self.crons.values(), self.settings, self._make_llm, children
+            self.tasks, self.queues, self.crons.values(), settings, self._make_llm, children, observer
         )
         if stopper is not None:
             stopper(worker.stop)
@@ -455,6 +506,7 @@ class Backburner:
             if opened is not None:
                 return opened
             self._opening = parts = Parts(self.settings.database_url)
+            parts.set_clock(*self.clock)
             try:
                 if self._on_open:
                     with parts.database.preparing():

@@ -30,6 +30,14 @@ class Parameters:
                 )
         self._signature = inspect.Signature(self._parameters)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self._parameters)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        return {each.name: each.default for each in self._parameters if each.default is not each.empty}
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name → value. Raises `InvalidArguments` as a call with these arguments would raise `TypeError`."""
         try:

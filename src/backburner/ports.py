@@ -8,10 +8,23 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .domain.deadline import Deadline
+from .domain.job import Claimed
 from .domain.notifications import Notice
 from .domain.operations import Execution, Limit, Operation, Query, Remaining, Usage
 
-__all__ = ["Execution", "Handler", "Hint", "Journal", "Meter", "Outlet", "Signal", "Store", "TaskSpec", "Usage"]
+__all__ = [
+    "Execution",
+    "Handler",
+    "Hint",
+    "Journal",
+    "Meter",
+    "Observer",
+    "Outlet",
+    "Signal",
+    "Store",
+    "TaskSpec",
+    "Usage",
+]
 
 T = TypeVar("T")
 
@@ -149,6 +162,18 @@ class Handler(Protocol):
 
     async def ended(self) -> None:
         """Wait until nothing of the execution runs any more: an abandoned thread keeps its slot until it ends."""
+        ...
+
+
+class Observer(Protocol):
+    """Who works only as long as there is work (`backburner.testing.drain`)."""
+
+    def around(self, job: Claimed, handler: Handler) -> Handler:
+        """A job begins with this handler, or with what is answered."""
+        ...
+
+    async def idle(self, wait: float | None) -> None:
+        """Nothing runs and nothing is ready; the next job or start is due in ``wait`` seconds, if any is."""
         ...
 
 

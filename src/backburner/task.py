@@ -6,8 +6,9 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from .domain.backoff import Backoff
@@ -127,6 +128,11 @@ class Task(Generic[P, R]):
         self.options = options
         self.parameters = Parameters(function, name)
         self._bb = bb
+
+    @property
+    def backburner(self) -> Backburner:
+        """The one that it is registered with."""
+        return self._bb
 
     @property
     def timeout(self) -> float | None:
@@ -464,3 +470,13 @@ def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tu
     if rate is not None and not (len(rate) == 2 and rate[0] >= 1 and rate[1] > 0):
         raise ConfigurationError(f"rate is {rate}: choose (starts, seconds), as in (10, 60.0)")
     return Limit(concurrency, owner_concurrency, rate)
+
+
+def refuse_unknown(options: Iterable[str]) -> None:
+    """Raises `ConfigurationError` for what `Backburner.task` does not know, with what it may have meant."""
+    kept = {option.name for option in fields(TaskOptions)} - {"limit"}
+    for name in set(options) - kept:
+        known = sorted(kept | {"name", "concurrency", "owner_concurrency", "rate"})
+        near = get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+        raise ConfigurationError(f"bb.task has no option {name!r}: {meant}")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from .delivery.hubs import Hubs
 from .domain.budgets import LlmRules
 from .domain.crons import Cron
 from .domain.errors import ConfigurationError
 from .domain.job import Claimed, NewJob
-from .domain.operations import Limit, Submitted
+from .domain.operations import DeclareCrons, ExpireWaiting, Limit, Submitted
 from .handler import AsyncHandler, ProcessHandler, ThreadHandler
 from .meter import RunMeter, Sweeps
-from .ports import Handler, Signal
+from .ports import Handler, Observer, Signal
 from .processes.children import Children
 from .run import Run
 from .settings import Settings
@@ -50,6 +51,7 @@ class Parts:
         except BaseException:
             self.signal.close()
             raise
+        self._workers: WeakSet[Worker] = WeakSet()
         self.watcher = Watcher(self.store, self.signal)
         self.hubs = Hubs(self.store, self.signal)
         self._sweeps = Sweeps()
@@ -92,6 +94,7 @@ class Parts:
         settings: Settings,
         make_llm: Callable[[Run], Llm],
         children: Children,
+        observer: Observer | None = None,
     ) -> Worker:
         def prepare(job: Claimed) -> Handler:
             task = tasks[job.task]
@@ -105,8 +108,27 @@ class Parts:
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
         own = {name: task.options.retention for name, task in tasks.items()}
         chores = Chores(self.store, settings.ageing, settings.kept, own)
-        beside = (chores, Timetable(self.store, crons))
-        return Worker(self.store, self.signal, tasks, prepare, limits, queues, beside)
+        beside = (chores, Timetable(self.store, crons)) if observer is None else ()
+        worker = Worker(self.store, self.signal, tasks, prepare, limits, queues, beside, observer)
+        self._workers.add(worker)
+        return worker
+
+    def set_clock(self, shift: int, stands_at: int | None) -> None:
+        """Whoever waits for a time of the database's clock, in this process, looks again."""
+        self.database.shift, self.database.stands_at = shift, stands_at
+        for worker in list(self._workers):
+            worker.clock_moved()
+
+    def declare(self, crons: Collection[Cron]) -> None:
+        """Their ticks are counted from now on."""
+        self.store.write_sync(DeclareCrons(tuple(crons)))
+
+    def tend(self, crons: Collection[Cron]) -> None:
+        """Once and now, what workers do by the clock: fire crons, fail what was not started in time."""
+        if crons:
+            Timetable(self.store, crons).look()
+        while self.store.write_sync(ExpireWaiting()):
+            pass
 
     def close(self) -> None:
         self.hubs.close()

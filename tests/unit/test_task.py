@@ -334,3 +334,12 @@ def test_every_error_is_one_of_ours() -> None:
     assert issubclass(ResultTimeout, TimeoutError)
     for error in (InvalidArguments, TooLarge, StoreUnavailable, JobNotFound, UnknownTask):
         assert issubclass(error, BackburnerError)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("retrys", "did you mean 'retries'"), ("concurency", "did you mean 'concurrency'"), ("xyz", "it has backoff")],
+)
+def test_an_option_that_does_not_exist_is_refused_with_what_was_meant(bb: Backburner, option: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no option '{option}': {words}"):
+        bb.task(**{option: 3})

@@ -40,6 +40,8 @@ class Database(Protocol):
     """Operations in a transaction, unless somebody waits for the turn."""
     shift: int
     """Microseconds that the clock is ahead of the database's own: tests move time by it."""
+    stands_at: int | None
+    """The time at which the clock stands still, for tests; None: it runs."""
 
     @property
     def address(self) -> str:

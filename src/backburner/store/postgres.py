@@ -69,6 +69,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self.address = url
         self.shift = 0
+        self.stands_at: int | None = None
         self.language = Language(
             PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
             arrays=True,
@@ -136,7 +137,7 @@ class Postgres:
         raw.leave_pipeline()
 
     def now(self, raw: Any) -> int:
-        return int(raw.execute(CLOCK).fetchone()[0]) + self.shift
+        return int(raw.execute(CLOCK).fetchone()[0]) + self.shift if self.stands_at is None else self.stands_at
 
     def commit(self, raw: Any) -> None:
         raw.execute("COMMIT")
@@ -212,7 +213,7 @@ class Postgres:
                 "submit_in was given a connection that commits every statement by itself: begin a transaction first, "
                 "or use submit()."
             )
-        return int(now) + self.shift
+        return int(now) + self.shift if self.stands_at is None else self.stands_at
 
     def _look_around(self) -> list[Any]:
         raw = self._open("whereabouts")

@@ -40,6 +40,7 @@ class SQLite:
         self.path = os.path.realpath(path)
         self.locks = Path(f"{self.path}.locks")
         self.shift = 0
+        self.stands_at: int | None = None
         self.language = Language(pysqlite.dialect(paramstyle="qmark"), arrays=False, skips_locked=False, insert=insert)
 
     @property
@@ -106,7 +107,7 @@ class SQLite:
 
     def now(self, raw: Any) -> int:
         """The database's clock is this machine's: SQLite never leaves it."""
-        return time.time_ns() // 1000 + self.shift
+        return time.time_ns() // 1000 + self.shift if self.stands_at is None else self.stands_at
 
     def begin(self, raw: Any) -> int:
         raw.execute("BEGIN IMMEDIATE")

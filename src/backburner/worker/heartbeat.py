@@ -51,6 +51,10 @@ class Heartbeat:
         """The worker has just signed on: its lease is fresh."""
         self._renewed = time.monotonic()
 
+    def clock_moved(self) -> None:
+        """The database's clock has jumped: that a lease ran out proves nothing for a while."""
+        self._calm_since = time.monotonic()
+
     def silence(self) -> float:
         """Seconds since the lease was last renewed."""
         return time.monotonic() - self._renewed

@@ -23,6 +23,7 @@ class Looker(ABC):
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self._bell = threading.Event()
         self._thread: threading.Thread | None = None
 
     @abstractmethod
@@ -39,6 +40,11 @@ class Looker(ABC):
     def cease(self) -> None:
         """Begin nothing more."""
         self._stop.set()
+        self._bell.set()
+
+    def wake(self) -> None:
+        """Look now. From any thread."""
+        self._bell.set()
 
     def stop(self) -> None:
         """Begin nothing more, and wait for what is being written."""
@@ -48,7 +54,7 @@ class Looker(ABC):
 
     def _run(self) -> None:
         failed = False
-        while not self._stop.wait(max(self.pause(), BACK_OFF) if failed else self.pause()):
+        while self._rest(max(self.pause(), BACK_OFF) if failed else self.pause()):
             failed = True
             try:
                 self.look()
@@ -57,3 +63,9 @@ class Looker(ABC):
                 log.warning("%s just now: %s", self.what, error)
             except Exception:
                 log.exception("%s", self.what)
+
+    def _rest(self, seconds: float) -> bool:
+        """False when it is time to end."""
+        self._bell.wait(seconds)
+        self._bell.clear()
+        return not self._stop.is_set()

@@ -28,7 +28,7 @@ from ..domain.operations import (
     Retire,
     Settle,
 )
-from ..ports import Handler, Hint, Signal, Store, TaskSpec
+from ..ports import Handler, Hint, Observer, Signal, Store, TaskSpec
 from .executor import Running, Stopped, describe, execute, stopped_outcome
 from .heartbeat import Heartbeat
 from .looking import Looker
@@ -66,6 +66,7 @@ class Worker:
         limits: Limits,
         queues: Mapping[str, Limit],
         beside: Sequence[Looker],
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._signal = signal
@@ -74,6 +75,7 @@ class Worker:
         self._limits = limits
         self._queues = dict(queues)
         self._beside = beside
+        self._observer = observer
         self._task_limits = {name: task.limit for name, task in tasks.items()}
         self._wake = asyncio.Event()
         self._running: dict[Execution, Running] = {}
@@ -118,6 +120,13 @@ class Worker:
         self._stopping = True
         for looker in self._beside:
             looker.cease()
+        self._call_soon(self._wake.set)
+
+    def clock_moved(self) -> None:
+        """The database's clock has jumped: whatever is due by now is due. From any thread."""
+        self._heartbeat.clock_moved()
+        for looker in self._beside:
+            looker.wake()
         self._call_soon(self._wake.set)
 
     async def _sign_on_in_time(self) -> bool:
@@ -172,6 +181,8 @@ class Worker:
                         self._start(job)
                     if len(claims.jobs) == free or claims.more:
                         continue
+                    if self._observer is not None and not self._running:
+                        await self._observer.idle(claims.wait)
                     if claims.wait is not None:
                         patience = min(patience, max(claims.wait, 0.001))
             with contextlib.suppress(TimeoutError):
@@ -179,7 +190,10 @@ class Worker:
                     await self._wake.wait()
 
     def _start(self, job: Claimed) -> None:
-        running = Running(job, self._tasks[job.task], self._prepare(job))
+        handler = self._prepare(job)
+        if self._observer is not None:
+            handler = self._observer.around(job, handler)
+        running = Running(job, self._tasks[job.task], handler)
         self._running[running.execution] = running
         running.task = self._spawn(self._execute(running))
 
