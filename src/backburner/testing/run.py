@@ -103,6 +103,8 @@ class FakeRun(Run):
 class Record:
     """Takes what a run writes and keeps it in lists."""
 
+    widest_claim = 1
+
     def __init__(self, session: Session | None) -> None:
         self.progress: list[tuple[float, str]] = []
         self.texts: dict[str, str] = defaultdict(str)
