@@ -112,3 +112,17 @@ async def test_a_model_may_fail_and_must_be_scripted() -> None:
     assert await FakeRun(llm=[lambda prompt: prompt[::-1]]).call(ask) == "?ynam woH"
     with pytest.raises(ConfigurationError, match=r"FakeRun\(llm="):
         await FakeRun().call(ask)
+
+
+async def test_people_answer_as_the_test_says() -> None:
+    @bb.task
+    async def approve(run: Run) -> str:
+        return "sent" if await run.ask("Send it?") else "kept"
+
+    run = FakeRun(answers=[True])
+    assert await run.call(approve) == "sent"
+    assert run.asked == ["Send it?"]
+    with pytest.raises(ConfigurationError, match=r"FakeRun\(answers="):
+        await FakeRun().call(approve)
+    with pytest.raises(ConfigurationError, match="no answer to 'Send it"):
+        await FakeRun(answers=["perhaps"]).call(approve)

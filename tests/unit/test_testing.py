@@ -281,3 +281,20 @@ async def test_drains_may_run_side_by_side(bb: Backburner) -> None:
     with testing.inline(bb):
         jobs = await asyncio.gather(*[noop.submit() for _ in range(5)])
         await asyncio.gather(*[job.result(timeout=PATIENCE) for job in jobs])
+
+
+async def test_a_job_that_asks_waits_for_its_answer_or_for_the_clock(bb: Backburner) -> None:
+    @bb.task
+    async def approve(run: Run) -> str:
+        return "sent" if await run.ask("Send it?", bool, timeout=3600, default=False) else "kept"
+
+    with testing.temporary_backburner(bb):
+        answered, ignored = await approve.submit(), await approve.submit()
+        assert len((await testing.drain(bb)).pending) == 2
+        await answered.answer(True)
+        assert [answered.id] == [job.id for job in (await testing.drain(bb)).completed]
+        assert await answered.result() == "sent"
+        with testing.FakeClock(bb) as clock:
+            clock.advance(hours=2)
+            assert [ignored.id] == [job.id for job in (await testing.drain(bb)).completed]
+        assert await ignored.result() == "kept"

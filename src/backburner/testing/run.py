@@ -15,6 +15,8 @@ from ..domain.notifications import Notice
 from ..domain.operations import (
     UNLIMITED,
     AppendText,
+    Ask,
+    Asked,
     KeepStep,
     Limit,
     Operation,
@@ -24,6 +26,7 @@ from ..domain.operations import (
     Submitted,
     Transact,
 )
+from ..domain.shapes import misfits
 from ..handler import AsyncHandler, ThreadHandler
 from ..run import Run
 from .draining import in_thread
@@ -42,8 +45,9 @@ class FakeRun(Run):
     """Give it to a function in place of its run, or call a task by `call`; it records what would go on disk.
 
     ``llm``: what `Run.llm` answers, one a call and the last of them again and again: a text, a list of pieces, an
-    object for `Llm.json`, an error to raise, or a function from the prompt to one of these. ``session``: what the
-    functions of `Run.transaction` get. Waiting for other jobs and for people takes a store: use `inline` and `drain`.
+    object for `Llm.json`, an error to raise, or a function from the prompt to one of these. ``answers``: what people
+    answer to `Run.ask`, one a question. ``session``: what the functions of `Run.transaction` get. Waiting for other
+    jobs takes a store: use `inline` and `drain`.
     """
 
     def __init__(
@@ -54,9 +58,10 @@ class FakeRun(Run):
         attempt: int = 1,
         tries: int = 0,
         llm: Sequence[Script] = (),
+        answers: Sequence[Any] = (),
         session: Session | None = None,
     ) -> None:
-        self.record = Record(session)
+        self.record = Record(session, answers)
         job = Claimed(new_id(), "fake", attempt, tries, tries + 1, owner, priority, "{}")
         super().__init__(job, NoTask(), self.record, lambda run: ScriptedLlm(run, llm))
 
@@ -95,6 +100,11 @@ class FakeRun(Run):
         return self.record.jobs
 
     @property
+    def asked(self) -> list[str]:
+        """What people were asked."""
+        return self.record.questions
+
+    @property
     def prompts(self) -> list[str]:
         """What `Run.llm` was asked: the last message of each call."""
         return self.llm.prompts if isinstance(self.llm, ScriptedLlm) else []
@@ -105,12 +115,14 @@ class Record:
 
     widest_claim = 1
 
-    def __init__(self, session: Session | None) -> None:
+    def __init__(self, session: Session | None, answers: Sequence[Any]) -> None:
         self.progress: list[tuple[float, str]] = []
         self.texts: dict[str, str] = defaultdict(str)
         self.steps: dict[str, Any] = {}
         self.jobs: list[NewJob] = []
+        self.questions: list[str] = []
         self._session = session
+        self._answers = list(answers)
 
     def write(self, operation: Operation[Any]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
@@ -140,9 +152,21 @@ class Record:
                 result = operation.work(self._session)
                 self._keep(KeptStep(operation.name, operation.occurrence, operation.key, result))
                 return result
+            case Ask():
+                return self._ask(operation)
             case _:
                 self._refuse(type(operation).__name__)
         return None
+
+    def _ask(self, question: Ask) -> Asked:
+        self.questions.append(question.prompt)
+        if not self._answers:
+            raise ConfigurationError(f"the function asked {question.prompt!r}: say the answer, FakeRun(answers=[…])")
+        answer = decode(encode(self._answers.pop(0)))
+        wrong = misfits(answer, decode(question.schema))
+        if wrong:
+            raise ConfigurationError(f"{answer!r} is no answer to {question.prompt!r}: {wrong}")
+        return Asked(question.token, encode(answer), expired=False)
 
     def _keep(self, step: KeptStep) -> None:
         name = f"{step.name}#{step.occurrence}" if step.occurrence else step.name
