@@ -49,19 +49,27 @@ def calibrate(folder: Path) -> Figures:
 def drain(folder: Path, jobs: int = 20_000) -> Figures:
     """No-op jobs a second, results and events kept, in one worker process."""
     env = processes.environment(folder)
-    bb = _open(env)
-    submitted = asyncio.run(_fill(bb, jobs))
-    with processes.worker(env):
+    submitted, drained = drain_in(env, jobs)
+    return {"drain_jobs_per_s": drained, "submit_jobs_per_s": submitted}
+
+
+def drain_in(env: dict[str, str], jobs: int, concurrency: int = 100) -> tuple[float, float]:
+    """Submits and drains a second, on the database of ``env``."""
+    bb = open_tasks(env)
+    submitted = asyncio.run(fill(bb, jobs))
+    with processes.worker(env, concurrency):
         while bb.store.read_sync(ListJobs(status=Status.PENDING, limit=1)):
+            time.sleep(0.05)
+        while bb.store.read_sync(ListJobs(status=Status.RUNNING, limit=1)):
             time.sleep(0.05)
     done = bb.store.read_sync(ListJobs(status=Status.COMPLETED, limit=jobs))
     assert len(done) == jobs, f"{len(done)} of {jobs} completed"
     seconds = (max(job.finished_at or 0 for job in done) - min(job.started_at or 0 for job in done)) / 1e6
     bb.close()
-    return {"drain_jobs_per_s": jobs / seconds, "submit_jobs_per_s": submitted}
+    return submitted, jobs / seconds
 
 
-async def _fill(bb: Backburner, jobs: int) -> float:
+async def fill(bb: Backburner, jobs: int) -> float:
     began = time.perf_counter()
     for _ in range(0, jobs, 1000):
         await asyncio.gather(*(noop.submit() for _ in range(1000)))
@@ -70,8 +78,13 @@ async def _fill(bb: Backburner, jobs: int) -> float:
 
 def wake(folder: Path, jobs: int = 200) -> Figures:
     """From the call of submit to the first line of the handler, in another process."""
-    env = processes.environment(folder)
-    bb = _open(env)
+    took = wake_in(processes.environment(folder), jobs)
+    return {"submit_to_running_p50_ms": percentile(took, 0.5), "submit_to_running_p99_ms": percentile(took, 0.99)}
+
+
+def wake_in(env: dict[str, str], jobs: int) -> list[float]:
+    """Milliseconds, on the database of ``env``."""
+    bb = open_tasks(env)
 
     async def measure() -> list[float]:
         took = []
@@ -85,13 +98,13 @@ def wake(folder: Path, jobs: int = 200) -> Figures:
     with processes.worker(env):
         took = asyncio.run(measure())
     bb.close()
-    return {"submit_to_running_p50_ms": percentile(took, 0.5), "submit_to_running_p99_ms": percentile(took, 0.99)}
+    return took
 
 
 def submit(folder: Path, rate: int = 200, seconds: int = 10) -> Figures:
     """A durable submit over HTTP: against a bare route with an idle worker, and while a worker drains at full speed."""
     env = processes.environment(folder)
-    bb = _open(env)
+    bb = open_tasks(env)
     body = {"task": "noop", "args": {}}
     with processes.worker(env), processes.server(env) as url, processes.bare_server(env) as bare:
         steady(url + "/backburner/jobs", body, rate, 2)
@@ -101,7 +114,7 @@ def submit(folder: Path, rate: int = 200, seconds: int = 10) -> Figures:
         for _ in range(seconds // 2):  # in turns, so that both meet the same noise
             idle += steady(url + "/backburner/jobs", body, rate, 1)
             peer += steady(bare + "/items", body, rate, 1)
-    asyncio.run(_fill(bb, 15_000 * seconds))
+    asyncio.run(fill(bb, 15_000 * seconds))
     with processes.server(env) as url:
         steady(url + "/backburner/jobs", {"task": "stamp", "args": {}}, rate, 1)
         with processes.worker(env):
@@ -150,7 +163,7 @@ def idle(folder: Path, seconds: int = 10) -> Figures:
     import psutil
 
     env = processes.environment(folder)
-    bb = _open(env)
+    bb = open_tasks(env)
     with processes.worker(env) as started:
         asyncio.run(_warm())
         watched = psutil.Process(started.pid)
@@ -167,7 +180,7 @@ async def _warm() -> None:
     await (await noop.submit()).result(30)
 
 
-def _open(env: dict[str, str]) -> Backburner:
+def open_tasks(env: dict[str, str]) -> Backburner:
     """The tasks' own Backburner, on this measurement's file."""
     from .tasks import bb
 

@@ -42,8 +42,9 @@ def process(*command: str, env: dict[str, str]) -> Iterator[subprocess.Popen[byt
 
 
 @contextlib.contextmanager
-def worker(env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    with process("backburner.cli", "--log-level", "error", "worker", "benchmarks.tasks:bb", env=env) as started:
+def worker(env: dict[str, str], concurrency: int = 100) -> Iterator[subprocess.Popen[bytes]]:
+    command = ("worker", "benchmarks.tasks:bb", "--concurrency", str(concurrency))
+    with process("backburner.cli", "--log-level", "error", *command, env=env) as started:
         yield started
 
 
