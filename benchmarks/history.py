@@ -35,7 +35,8 @@ CLAIMS = 300
 
 JOBS = """INSERT INTO bb_jobs (id, task, queue, status, priority, owner, attempt, tries, max_tries, rescues, seq,
     percent, message, created_at, updated_at, started_at, finished_at, input_tokens, output_tokens)
-SELECT {id}, 'noop', 'default', 'completed', 5, 'ann', 1, 0, 4, 0, 3, 100, '', n, n, n, n + 1000, 0, 0 FROM {numbers}"""
+SELECT {id}, 'noop', 'default', 'completed', 5, 'ann', 1, 0, 4, 0, 3,
+    100, '', n, n, n, n + 1000, 0, 0 FROM {numbers}"""
 ARGS = "INSERT INTO bb_job_args (job_id, body) SELECT {id}, '{{}}' FROM {numbers}"
 EVENTS = """INSERT INTO bb_events (job_id, seq, owner, position, kind, at, data)
 SELECT {id}, 3, 'ann', n, 'job.completed', n, '{{"task":"noop","duration_seconds":0.1}}' FROM {numbers}"""

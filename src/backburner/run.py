@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from .asking import NOTHING, Nothing, Question, ask
@@ -76,7 +77,10 @@ class Run:
         self._threads = Threads(f"backburner {job.task} {job.id}")
         self.waiting = Waiting()
         """For the engine, as is ``outcomes``."""
-        self.outcomes = Outcomes(store, self.waiting, lambda name: self._kept.get((name, 0)), self._keep_outcome)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(self._store, self.waiting, lambda name: self._kept.get((name, 0)), self._keep_outcome)
 
     @property
     def spec(self) -> TaskSpec:
