@@ -34,3 +34,11 @@ def open_store(backend: Backend, tmp_path: Path) -> Iterator[Open]:
 @pytest.fixture
 def store(open_store: Open) -> Store:
     return open_store()
+
+
+@pytest.fixture
+def concurrent(open_store: Open) -> Open:
+    """`open_store` on the databases where several may write at once."""
+    if not open_store().database.concurrent:
+        pytest.skip("only one may write at a time")
+    return open_store

@@ -255,6 +255,16 @@ def test_a_job_that_was_started_once_does_not_expire(store: Store) -> None:
     assert {look(store, job).status for job in (again.job, parked.job)} == {Status.PENDING}
 
 
+def test_an_expired_job_that_somebody_runs_again_waits_as_long_as_it_takes(store: Store) -> None:
+    job = submit(store, expires=5)
+    pass_time(store, 6)
+    assert store.write_sync(ExpireWaiting()) == 1
+    store.write_sync(Retry(job, None))
+    assert look(store, job).expires_at is None
+    assert store.write_sync(ExpireWaiting()) == 0
+    assert order(store) == [job]
+
+
 @pytest.fixture
 def two(open_store: Open) -> tuple[Store, Store]:
     return open_store(), open_store()

@@ -130,7 +130,7 @@ class JobRecord:
     def duration_seconds(self) -> float | None:
         if self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at) / 1e6
+        return max(self.finished_at - self.started_at, 0) / 1e6  # the clock may have been put back
 
 
 def fresh(job: NewJob, now: int) -> JobRecord:

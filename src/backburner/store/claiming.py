@@ -216,7 +216,9 @@ LOOK = Statement(
     select(
         select(func.min(scheduled.c.run_at)).scalar_subquery(),
         exists(select(tables.unannounced.c.job_id)),
-    ).where(tables.workers.c.id == bindparam("worker"))
+    )
+    .where(tables.workers.c.id == bindparam("worker"))
+    .with_for_update(read=True, key_share=True, of=tables.workers)  # whoever gives the worker up waits for its claim
 )
 NEXT_DUE = Statement(select(func.min(scheduled.c.run_at)))
 FIND_DUE = Statement(

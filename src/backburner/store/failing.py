@@ -75,6 +75,7 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
         batch.ended.append(Ended(job, Status.FAILED, bool(awaited), batch_id))
         updates.append({"job": job, "seq_": seq + 1, "now": batch.now, "error_": body})
         leave_key(batch, job, task, owner, key)
+        batch.leave_line(job)
     gone = [{"job": row["job"]} for row in updates]
     for statement in LEAVE_LINE:
         batch.connection.many(statement, gone)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from ..domain.job import JobError
 from ..domain.json import encode
@@ -13,7 +15,7 @@ from ..domain.operations import Reclaim, RegisterWorker, Released, Renew, Rescue
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
-from .settling import Ending, Give, Rescued, end_jobs
+from .settling import Ending, Give, Rescued, end_jobs, free_slots
 
 leases, workers = tables.leases, tables.workers
 
@@ -37,20 +39,21 @@ def renew(batch: Batch, operation: Renew) -> bool:
 
 def retire(batch: Batch, operation: Retire) -> None:
     """Whatever the worker still holds goes back into the line: nobody would look for it any more."""
-    endings = [Ending.read(row) for row in batch.connection.among(READ_LOST, [operation.worker])]
-    end_jobs(batch, [(ending, Released()) for ending in endings])
+    batch.connection.one(HOLD_WORKER, worker=operation.worker)
+    rows = batch.connection.all(READ_HELD, worker=operation.worker)
+    _take_away(batch, [(ending, Released()) for ending in map(Ending.read, rows)])
     batch.connection.run(DELETE_WORKER, worker=operation.worker)
 
 
 def rescue(batch: Batch, operation: Rescue) -> int:
-    lost = set(operation.workers)
+    """Jobs that somebody holds at this moment are left, and so is their worker: the next look finds them."""
+    lost = {worker for (worker,) in batch.connection.among(HOLD_WORKERS, sorted(operation.workers))}
     if operation.expired:
-        lost |= {row[0] for row in batch.connection.all(EXPIRED_WORKERS, now=batch.now)}
+        lost |= {worker for (worker,) in batch.connection.all(HOLD_EXPIRED, now=batch.now)}
     if not lost:
         return 0
     rows = batch.connection.among(READ_LOST, sorted(lost))
-    endings = [Ending.read(row) for row in rows]
-    end_jobs(batch, [(ending, _after_loss(ending, operation.cap)) for ending in endings])
+    _take_away(batch, [(ending, _after_loss(ending, operation.cap)) for ending in map(Ending.read, rows)])
     for worker in sorted(lost):
         batch.connection.run(DELETE_WORKER, worker=worker)
     return len(rows)
@@ -75,16 +78,40 @@ def reclaim(batch: Batch, operation: Reclaim) -> int:
     known = set(operation.known)
     rows = batch.connection.among(READ_LOST, [operation.worker])
     endings = [ending for ending in map(Ending.read, rows) if ending.job not in known]
-    end_jobs(batch, [(ending, Released()) for ending in endings])
+    _take_away(batch, [(ending, Released()) for ending in endings])
     return len(endings)
+
+
+def _take_away(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
+    end_jobs(batch, endings)
+    free_slots(batch, [ending for ending, _ in endings])
 
 
 INSERT_WORKER = Statement(insert_all(workers, "id", "host", "pid", "tasks", "started_at", "expires_at"))
 RENEW_WORKER = Statement(
     update(workers).where(workers.c.id == bindparam("worker")).values(expires_at=bindparam("expires_at"))
 )
-DELETE_WORKER = Statement(delete(workers).where(workers.c.id == bindparam("worker")))
-EXPIRED_WORKERS = Statement(select(workers.c.id).where(workers.c.expires_at < bindparam("now")))
+# A worker is held before its jobs are looked at: else a claim of its own, still open, would leave jobs to nobody.
+HOLD_WORKER = Statement(select(workers.c.id).where(workers.c.id == bindparam("worker")).with_for_update())
+HOLD_WORKERS = Family(
+    lambda among: (
+        select(workers.c.id).where(among(workers.c.id)).order_by(workers.c.id).with_for_update(skip_locked=True)
+    )
+)
+HOLD_EXPIRED = Statement(
+    select(workers.c.id)
+    .where(workers.c.expires_at < bindparam("now"))
+    .order_by(workers.c.id)
+    .with_for_update(skip_locked=True)
+)
+DELETE_WORKER = Statement(
+    delete(workers).where(
+        workers.c.id == bindparam("worker"), ~exists(select(leases.c.job_id).where(leases.c.worker_id == workers.c.id))
+    )
+)
+READ_HELD = Statement(
+    Ending.select().where(leases.c.worker_id == bindparam("worker")).order_by(leases.c.job_id).with_for_update()
+)
 READ_LOST = Family(
     lambda among: (
         Ending.select().where(among(leases.c.worker_id)).order_by(leases.c.job_id).with_for_update(skip_locked=True)

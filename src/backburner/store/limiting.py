@@ -41,7 +41,7 @@ class Rooms:
         self._running: dict[str, int] = {}
         self._theirs: dict[str, Counter[str]] = {}
         self._starts: dict[str, int] = {}
-        self._waits: list[float] = []
+        self._first_starts: dict[str, int] = {}
         for scope in hold(batch, self._limits):
             self._count(scope)
 
@@ -79,7 +79,12 @@ class Rooms:
 
     def wait(self) -> float | None:
         """Seconds until a rate that is used up allows another start."""
-        return min(self._waits, default=None)
+        waits = []
+        for scope, first in self._first_starts.items():
+            rate = self._limits[scope].rate
+            if rate is not None and self._starts[scope] >= rate[0]:
+                waits.append(max((first + int(rate[1] * 1e6) - self._batch.now) / 1e6, 0.001))
+        return min(waits, default=None)
 
     def _left(self, scope: str) -> int:
         limit = self._limits.get(scope)
@@ -98,16 +103,16 @@ class Rooms:
         self._running[scope] = theirs.total()
         rate = self._limits[scope].rate
         if rate is not None:
-            self._count_starts(scope, name, *rate)
+            self._count_starts(scope, name, rate[1])
 
-    def _count_starts(self, scope: str, task: str, most: int, seconds: float) -> None:
-        period = int(seconds * 1e6)
-        self._batch.connection.run(FORGET_STARTS, task=task, before=self._batch.now - period)
+    def _count_starts(self, scope: str, task: str, seconds: float) -> None:
+        now = self._batch.now
+        self._batch.connection.run(FORGET_STARTS, task=task, before=now - int(seconds * 1e6))
+        self._batch.connection.run(BRING_STARTS_BACK, task_=task, now=now)
         row = self._batch.connection.one(COUNT_STARTS, task=task)
         assert row is not None
         self._starts[scope] = row[0]
-        if row[0] >= most:
-            self._waits.append(max((row[1] + period - self._batch.now) / 1e6, 0.001))
+        self._first_starts[scope] = now if row[1] is None else row[1]
 
 
 def hold(batch: Batch, wanted: Mapping[str, Limit]) -> list[str]:
@@ -228,6 +233,12 @@ SET_LIMIT = Statement(
     update(limits).where(limits.c.scope == bindparam("scope_")).values(concurrency=bindparam("concurrency"))
 )
 FORGET_STARTS = Statement(delete(starts).where(starts.c.task == bindparam("task"), starts.c.at <= bindparam("before")))
+BRING_STARTS_BACK = Statement(
+    update(starts)
+    .where(starts.c.task == bindparam("task_"), starts.c.at > bindparam("now"))
+    .values(at=bindparam("now"))
+)
+"""A clock that was put back must not stop a task until it has caught up."""
 COUNT_STARTS = Statement(select(func.count(), func.min(starts.c.at)).where(starts.c.task == bindparam("task")))
 INSERT_START = Statement(insert_all(starts, "task", "at", "job_id"))
 LEAVE_READY = Statement(delete(tables.ready).where(tables.ready.c.job_id == bindparam("job")))

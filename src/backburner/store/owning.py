@@ -113,7 +113,7 @@ MOVE = Statement(
 FRESH_TRIES = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
-    .values(tries=0, rescues=0, error=None, started_at=None, percent=0.0, message="")
+    .values(tries=0, rescues=0, error=None, started_at=None, expires_at=None, percent=0.0, message="")
 )
 READ_ONE = Statement(
     update(tables.notifications)

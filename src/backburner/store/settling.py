@@ -109,16 +109,16 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
         accepted.append((ending, outcome))
         answers.append(_status_after(outcome))
     end_jobs(batch, accepted)
-    if any(operation.limited for operation in operations):
-        _free_slots(batch, operations, [ending for ending, _ in accepted])
+    limited = {operation.execution.job for operation in operations if operation.limited}
+    if limited:
+        free_slots(batch, [ending for ending, _ in accepted if ending.job in limited])
+        batch.work = True
     return answers
 
 
-def _free_slots(batch: Batch, operations: Sequence[Settle], endings: Sequence[Ending]) -> None:
-    limited = {operation.execution.job for operation in operations if operation.limited}
-    freed = [ending for ending in endings if ending.job in limited]
-    bring_back(batch, Counter((each.queue, each.task, each.owner or tables.NOBODY) for each in freed))
-    batch.work = True
+def free_slots(batch: Batch, endings: Sequence[Ending]) -> None:
+    """Whoever was set aside for the slots of these executions may try again."""
+    bring_back(batch, Counter((each.queue, each.task, each.owner or tables.NOBODY) for each in endings))
 
 
 def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
@@ -147,7 +147,7 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 row["percent"] = 100.0
                 results.append({"job_id": ending.job, "body": result})
                 _notify(batch, ending, "completed", notice)
-                seconds = (batch.now - ending.started_at) / 1e6
+                seconds = max(batch.now - ending.started_at, 0) / 1e6  # the clock may have been put back
                 _emit(
                     batch,
                     ending,
@@ -254,7 +254,7 @@ def _count(batch: Batch, ending: Ending, status: Status) -> None:
     batch.count(ending.owner, ending.task, ending.queue, "running", -1)
     ran, waited = 0, 0
     if status.finished:
-        ran, waited = batch.now - ending.started_at, ending.started_at - ending.created_at
+        ran, waited = max(batch.now - ending.started_at, 0), max(ending.started_at - ending.created_at, 0)
     batch.count(ending.owner, ending.task, ending.queue, status.value, 1, ran, waited)
 
 

@@ -17,11 +17,13 @@ from .lining import Lined
 chores, ready, paused = tables.chores, tables.ready, tables.paused_queues
 
 HIGHEST = -10
+LONGEST_REST = 3_600_000_000
+"""No chore rests longer; one that seems to was noted before the clock was put back."""
 
 
 def open_chores(connection: Connection, query: OpenChores) -> frozenset[Chore]:
     now = connection.now()
-    resting = {name for (name,) in connection.all(NOT_DUE, now=now)}
+    resting = {name for (name,) in connection.all(NOT_DUE, now=now, latest=now + LONGEST_REST)}
     return frozenset(
         chore
         for chore, (statement, timed) in WORK.items()
@@ -33,7 +35,8 @@ def take_chore(batch: Batch, operation: TakeChore) -> bool:
     due = batch.now + int(operation.interval * 1e6)
     if batch.connection.run(NEW_CHORE, name=operation.chore, due_at=due) == 1:
         return True
-    return batch.connection.run(TAKE, name_=operation.chore, due_at=due, now=batch.now) == 1
+    latest = batch.now + LONGEST_REST
+    return batch.connection.run(TAKE, name_=operation.chore, due_at=due, now=batch.now, latest=latest) == 1
 
 
 def old_jobs(connection: Connection, query: OldJobs) -> tuple[str, ...]:
@@ -73,7 +76,10 @@ NEW_CHORE = Statement(
 )
 TAKE = Statement(
     update(chores)
-    .where(chores.c.name == bindparam("name_"), chores.c.due_at <= bindparam("now"))
+    .where(
+        chores.c.name == bindparam("name_"),
+        (chores.c.due_at <= bindparam("now")) | (chores.c.due_at > bindparam("latest")),
+    )
     .values(due_at=bindparam("due_at"))
 )
 FIND_OLD = Statement(
@@ -109,7 +115,9 @@ HOLD_READY = Family(
         .with_for_update(skip_locked=True, of=[ready, tables.jobs])
     )
 )
-NOT_DUE = Statement(select(chores.c.name).where(chores.c.due_at > bindparam("now")))
+NOT_DUE = Statement(
+    select(chores.c.name).where(chores.c.due_at > bindparam("now"), chores.c.due_at <= bindparam("latest"))
+)
 
 
 def _any(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Statement:

@@ -50,7 +50,10 @@ class Cancel(Operation[JobRecord]):
 
 @dataclass(frozen=True, slots=True)
 class Retry(Operation[JobRecord]):
-    """Give a failed or cancelled job fresh tries; finished steps stay. Raises `IllegalTransition`."""
+    """Give a failed or cancelled job fresh tries and all the time to wait; finished steps stay.
+
+    Raises `IllegalTransition`.
+    """
 
     job: str
     owner: str | None
