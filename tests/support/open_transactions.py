@@ -13,6 +13,7 @@ from backburner.ports import Store
 from backburner.store.batch import Batch
 from backburner.store.connection import Connection
 from backburner.store.database import Database
+from backburner.store.following import follow_up
 
 WAITING = (
     "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND datname = current_database()"
@@ -25,6 +26,7 @@ def transaction(store: Any) -> Iterator[Batch]:
     """Committed when the block ends, undone by an error."""
     with _begun(store.database) as batch:
         yield batch
+        follow_up(batch)
         batch.flush()
 
 
@@ -33,6 +35,7 @@ def held_open(store: Any, do: Callable[[Batch], Any]) -> Iterator[Any]:
     """All that ``do`` writes is written, and is committed when the block ends; yields what it answered."""
     with _begun(store.database) as batch:
         answer = do(batch)
+        follow_up(batch)
         batch.flush()
         yield answer
 

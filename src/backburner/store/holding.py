@@ -110,7 +110,7 @@ DELETE_WORKER = Statement(
     )
 )
 READ_HELD = Statement(
-    Ending.select().where(leases.c.worker_id == bindparam("worker")).order_by(leases.c.job_id).with_for_update()
+    Ending.select().where(leases.c.worker_id == bindparam("worker")).order_by(leases.c.job_id.desc()).with_for_update()
 )
 READ_LOST = Family(
     lambda among: (

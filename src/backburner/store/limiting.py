@@ -74,7 +74,7 @@ class Rooms:
         """Remember the starts of tasks that have a rate."""
         rated = [head for head in picked if (limit := self._limits.get(task_scope(head.task))) and limit.rate]
         now = self._batch.now
-        rows = [{"task": head.task, "at": now, "job_id": head.job} for head in rated]
+        rows = [{"task": head.task, "at": now, "job_id": head.job, "attempt": head.attempt + 1} for head in rated]
         self._batch.connection.many(INSERT_START, rows)
 
     def wait(self) -> float | None:
@@ -240,7 +240,7 @@ BRING_STARTS_BACK = Statement(
 )
 """A clock that was put back must not stop a task until it has caught up."""
 COUNT_STARTS = Statement(select(func.count(), func.min(starts.c.at)).where(starts.c.task == bindparam("task")))
-INSERT_START = Statement(insert_all(starts, "task", "at", "job_id"))
+INSERT_START = Statement(insert_all(starts, *(column.name for column in starts.columns)))
 LEAVE_READY = Statement(delete(tables.ready).where(tables.ready.c.job_id == bindparam("job")))
 INSERT_BLOCKED = Statement(insert_all(blocked, *(column.name for column in blocked.columns)))
 FIRST_BLOCKED = Statement(

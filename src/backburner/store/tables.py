@@ -189,6 +189,7 @@ starts = Table(
     Column("task", NAME, primary_key=True),
     Column("at", BigInteger, primary_key=True),
     Column("job_id", ID, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
 

@@ -146,6 +146,7 @@ def _create_line() -> None:
         sa.Column("task", NAME, primary_key=True),
         sa.Column("at", sa.BigInteger(), primary_key=True),
         sa.Column("job_id", ID, primary_key=True),
+        sa.Column("attempt", sa.Integer(), primary_key=True),
         sqlite_with_rowid=False,
     )
     op.create_table(
