@@ -38,6 +38,7 @@ from .domain.errors import (
 )
 from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
+from .domain.outlook import Outlook
 from .run import Run
 from .settings import Settings
 from .sync_run import SyncRun
@@ -76,6 +77,7 @@ __all__ = [
     "ModelRefused",
     "ModelUnavailable",
     "Notice",
+    "Outlook",
     "Pages",
     "ProblemRoute",
     "ProcessDied",

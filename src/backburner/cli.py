@@ -236,13 +236,30 @@ def show(database_url: str | None, job: str) -> None:
 
     bb = _existing(database_url)
     try:
-        record = bb.handle(job).refresh_sync()
+        handle = bb.handle(job)
+        record = handle.refresh_sync()
         result = bb.store.read_sync(GetResult(job))
-        shown = job_json(record, result=json.loads(result) if result else None)
+        shown = job_json(record, json.loads(result) if result else None, outlook=handle.outlook_sync())
         shown["events"] = [
             {"seq": event.seq, "event": event.kind, **event.data} for event in bb.store.read_sync(JobEvents(job))
         ]
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2, default=str))
+    finally:
+        bb.close()
+
+
+@jobs.command()
+@click.option("--owner", help="Of this owner's jobs alone.")
+@click.pass_obj
+@in_words
+def stats(database_url: str | None, owner: str | None) -> None:
+    """How many jobs there are, how long they took and waited, and how many came to a good end, as JSON."""
+    from .domain.operations import CountJobs
+    from .http.statistics import statistics
+
+    bb = _existing(database_url)
+    try:
+        click.echo(json.dumps(statistics(bb.store.read_sync(CountJobs(owner))), ensure_ascii=False, indent=2))
     finally:
         bb.close()
 

@@ -29,8 +29,20 @@ from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
-from .domain.operations import UNLIMITED, Answer, Cancel, GetJob, GetResult, JobQuestions, Limit, Submit, Submitted
+from .domain.operations import (
+    UNLIMITED,
+    Answer,
+    Cancel,
+    GetJob,
+    GetResult,
+    JobQuestions,
+    Limit,
+    Outlooks,
+    Submit,
+    Submitted,
+)
 from .domain.operations import Retry as RetryJob
+from .domain.outlook import UNKNOWN, Outlook
 from .domain.questions import choose, fit
 from .domain.retention import NOTIFICATIONS, Retention, parse_retention
 from .parameters import Parameters
@@ -322,6 +334,13 @@ class Job(Generic[R]):
     def refresh_sync(self) -> JobRecord:
         self.record = self._found(self._bb.store.read_sync(GetJob(self.id)))
         return self.record
+
+    async def outlook(self) -> Outlook:
+        """The job's place in the line and when it is likely to have ended, as of now."""
+        return (await self._bb.store.read(Outlooks((self.id,)))).get(self.id, UNKNOWN)
+
+    def outlook_sync(self) -> Outlook:
+        return self._bb.store.read_sync(Outlooks((self.id,))).get(self.id, UNKNOWN)
 
     async def result(self, timeout: float | None = None) -> R:
         """Wait for the end and return what the function returned.

@@ -15,9 +15,12 @@ import pytest
 
 from backburner import Backburner
 from backburner.domain.json import MAX_BYTES
-from backburner.domain.operations import GetJob
-from backburner.http.schemas import JobOut, JobPage, job_json
+from backburner.domain.operations import GetJob, Submit
+from backburner.domain.outlook import Outlook
+from backburner.http.schemas import JobOut, JobPage, JobStats, job_json
 from tests.integration.http_support import PATIENCE, Hand, Web, make_bb
+from tests.support.clock import pass_time
+from tests.support.making import new_job
 
 JOBS = "/backburner/jobs"
 
@@ -56,7 +59,7 @@ def test_a_submitted_job_is_on_disk_and_says_where_it_is(web: Web) -> None:
     assert stored is not None
     assert stored.owner == "local"
     again = web.http.get(response.headers["location"])
-    assert again.json() == job
+    assert again.json() == {**job, "position": 1}
     JobOut.model_validate(job)
 
 
@@ -130,7 +133,7 @@ def test_job_json_is_what_the_routes_say(web: Web) -> None:
     job = web.submit(text="x")
     record = web.bb.store.read_sync(GetJob(job))
     assert record is not None
-    assert job_json(record) == web.http.get(f"{JOBS}/{job}").json()
+    assert job_json(record, outlook=Outlook(position=1)) == web.http.get(f"{JOBS}/{job}").json()
     assert job_json(record, base="/here")["urls"]["self"] == f"/here{JOBS}/{job}"
 
 
@@ -377,3 +380,48 @@ def test_addresses_honour_the_root_path(bb: Backburner) -> None:
         assert response.headers["location"].startswith("/behind/a/proxy/backburner/jobs/")
         listed = web.http.get(JOBS).json()["jobs"][0]
         assert listed["urls"] == response.json()["urls"]
+
+
+def test_a_job_that_waits_says_which_place_it_has_and_when_it_will_have_ended(bb: Backburner, web: Web) -> None:
+    hand = Hand(bb)
+    first, second, third = (web.submit(text="x") for _ in range(3))
+    hand.take()
+    pass_time(bb.store, 10.0)
+    hand.complete()
+    assert hand.take() == second
+    waiting = web.http.get(f"{JOBS}/{third}").json()
+    listed = {job["id"]: job for job in web.http.get(JOBS).json()["jobs"]}
+    with web.follow(f"/jobs/{third}/events") as job_stream, web.follow("/events") as owner_stream:
+        told = job_stream.one().data["job"]
+        told_all = {job["id"]: job for job in owner_stream.one().data["jobs"]}
+    for job in (waiting, listed[third], told, told_all[third]):
+        assert (job["position"], job["eta_seconds"]) == (1, pytest.approx(20.0, abs=5.0))
+    assert (listed[second]["position"], listed[second]["eta_seconds"]) == (None, pytest.approx(10.0, abs=5.0))
+    assert (listed[first]["position"], listed[first]["eta_seconds"]) == (None, None)
+
+
+def test_the_statistics_are_the_callers_own(bb: Backburner, web: Web) -> None:
+    hand = Hand(bb)
+    for _ in range(4):
+        web.submit(text="x")
+    hand.take()
+    pass_time(bb.store, 10.0)
+    hand.complete()
+    hand.take()
+    hand.fail()
+    hand.take()
+    bb.store.write_sync(Submit((new_job("write", owner="somebody else"),)))
+    stats = web.http.get(f"{JOBS}/stats").json()
+    JobStats.model_validate(stats)
+    counts = {"pending": 1, "running": 1, "completed": 1, "failed": 1, "cancelled": 0}
+    assert stats["counts"] == counts
+    assert list(stats["tasks"]) == ["write"]
+    task = stats["tasks"]["write"]
+    assert (task["counts"], task["success_rate"]) == (counts, 0.5)
+    assert task["mean_duration_seconds"] == pytest.approx(10.0, abs=5.0)
+    assert 0 <= task["mean_wait_seconds"] < 10.0
+
+
+def test_without_jobs_there_are_no_means(web: Web) -> None:
+    none = dict.fromkeys(("pending", "running", "completed", "failed", "cancelled"), 0)
+    assert web.http.get(f"{JOBS}/stats").json() == {"counts": none, "tasks": {}}

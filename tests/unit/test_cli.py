@@ -253,3 +253,23 @@ def test_usage_is_told_by_day_owner_and_model(command: Command, folder: Path) ->
     of_job = json.loads(command("usage", "--job", execution.job, "--json").output)
     assert (["m"], 1.5) == ([each["model"] for each in of_job["usage"]], of_job["total"]["cost"])
     assert command("usage", "--job", execution.job, "--model", "m").exit_code == 2
+
+
+def test_stats_count_the_jobs_of_all_or_of_one_owner(command: Command) -> None:
+    bb = Backburner(settings=Settings(_env_file=None))
+    failed_job(bb)
+    submit(bb.store, "other", owner="bob")
+    bb.close()
+    every = json.loads(command("jobs", "stats").output)
+    assert (every["counts"]["failed"], every["counts"]["pending"]) == (1, 1)
+    assert every["tasks"]["t"]["success_rate"] == 0
+    assert list(json.loads(command("jobs", "stats", "--owner", "bob").output)["tasks"]) == ["other"]
+
+
+def test_show_tells_the_place_in_the_line(command: Command) -> None:
+    bb = Backburner(settings=Settings(_env_file=None))
+    submit(bb.store, "t")
+    job = submit(bb.store, "t")
+    assert bb.handle(job).outlook_sync().position == 2
+    bb.close()
+    assert json.loads(command("jobs", "show", job).output)["position"] == 2

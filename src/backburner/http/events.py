@@ -12,8 +12,9 @@ from ..delivery.log import JobLog, Log, OwnerLog
 from ..delivery.sse import MEDIA_TYPE, encode, event_data
 from ..domain.errors import InvalidArguments, JobNotFound
 from ..domain.operations import GetJob, JobSnapshot, OwnerSnapshot, Tails
+from ..domain.outlook import UNKNOWN
 from .auth import owner
-from .jobs import base_of, full_job
+from .jobs import base_of, full_job, outlooks_of
 from .problems import ProblemRoute, described
 from .schemas import EventPage, job_summary
 from .streaming import HEARTBEAT_INTERVAL, EventStream
@@ -94,7 +95,11 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
             return EventStream(bb.hubs.here(), log, b"", known, heartbeat)
         view = await bb.store.read(OwnerSnapshot(owner))
         base = base_of(request)
-        jobs = [{**job_summary(each.job, base), "text": dict(each.texts)} for each in view.jobs]
+        ahead = await outlooks_of(bb, [each.job for each in view.jobs])
+        jobs = [
+            {**job_summary(each.job, base, ahead.get(each.job.id, UNKNOWN)), "text": dict(each.texts)}
+            for each in view.jobs
+        ]
         opening = _snapshot(log, view.position, {"jobs": jobs, "unread": view.unread}, reset=bool(cursor))
         return EventStream(bb.hubs.here(), log, opening, view.position, heartbeat)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,11 +14,13 @@ from ..bulk import retry_all
 from ..domain.errors import IllegalTransition, InvalidArguments, JobNotFound, UnknownTask
 from ..domain.job import JobRecord, Status
 from ..domain.json import decode
-from ..domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retry
+from ..domain.operations import Cancel, CountJobs, Erase, GetJob, GetResult, ListJobs, Outlooks, Retry
+from ..domain.outlook import UNKNOWN, Outlook
 from .auth import owner
 from .body import body_of, parse, read_json
 from .problems import ProblemRoute, described
-from .schemas import JobOut, JobPage, Retried, Submission, job_json, job_summary
+from .schemas import JobOut, JobPage, JobStats, Retried, Submission, job_json, job_summary
+from .statistics import statistics
 
 if TYPE_CHECKING:
     from ..app import Backburner
@@ -68,7 +71,14 @@ def job_routes(bb: Backburner) -> APIRouter:
         found = await bb.store.read(ListJobs(owner, status, task, queue, created, cursor, limit + 1))
         base, shown = base_of(request), found[:limit]
         following = shown[-1].id if len(found) > limit else None
-        return JSONResponse({"jobs": [job_summary(record, base) for record in shown], "next": following})
+        ahead = await outlooks_of(bb, shown)
+        jobs = [job_summary(record, base, ahead.get(record.id, UNKNOWN)) for record in shown]
+        return JSONResponse({"jobs": jobs, "next": following})
+
+    @router.get("/jobs/stats", response_model=JobStats, responses=described(403, 503))
+    async def count_jobs(owner: Owner) -> Response:
+        """How many jobs the caller has in each state, how long they took and waited, and what part was completed."""
+        return JSONResponse(statistics(await bb.store.read(CountJobs(owner))))
 
     @router.post("/jobs/retry", response_model=Retried)
     async def retry_jobs(
@@ -134,7 +144,14 @@ def job_routes(bb: Backburner) -> APIRouter:
 async def full_job(bb: Backburner, record: JobRecord, base: str) -> dict[str, Any]:
     """A job with its result, as `job_json` writes it."""
     text = await bb.store.read(GetResult(record.id)) if record.status is Status.COMPLETED else None
-    return job_json(record, decode(text) if text is not None else None, base)
+    ahead = await outlooks_of(bb, [record])
+    return job_json(record, decode(text) if text is not None else None, base, ahead.get(record.id, UNKNOWN))
+
+
+async def outlooks_of(bb: Backburner, records: Iterable[JobRecord]) -> Mapping[str, Outlook]:
+    """What those that have not ended may expect."""
+    live = [record.id for record in records if not record.status.finished]
+    return await bb.store.read(Outlooks(live)) if live else {}
 
 
 def base_of(request: Request) -> str:

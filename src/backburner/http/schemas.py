@@ -14,6 +14,7 @@ from ..domain.job import JobRecord, Status
 from ..domain.notifications import Notification
 from ..domain.operations import Usage as Taken
 from ..domain.operations import UsageRecord
+from ..domain.outlook import UNKNOWN, Outlook
 from ..domain.questions import Question
 
 PREFIX = "/backburner"
@@ -111,8 +112,8 @@ class JobSummary(Exact):
     priority: int
     owner: str | None
     progress: Progress
-    position: int | None
-    eta_seconds: float | None
+    position: int | None = Field(description="in its queue's line, 1 being next; null beyond 100,000 or in no line")
+    eta_seconds: float | None = Field(description="until it is expected to have ended; null where nobody knows")
     attempt: int
     tries: int
     max_tries: int
@@ -146,6 +147,31 @@ class Retried(Exact):
     """How many jobs are run again."""
 
     retried: int
+
+
+class Counts(Exact):
+    """Jobs in each state."""
+
+    pending: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class TaskStats(Exact):
+    """Means over completed jobs, also those that have been removed since; ``success_rate`` is the completed part of
+    those that completed or failed. Null where there are none."""
+
+    counts: Counts
+    mean_duration_seconds: float | None
+    mean_wait_seconds: float | None
+    success_rate: float | None
+
+
+class JobStats(Exact):
+    counts: Counts
+    tasks: dict[str, TaskStats]
 
 
 class EventOut(Exact):
@@ -221,12 +247,12 @@ class ProblemOut(BaseModel):
     job: str | None = None
 
 
-def job_json(record: JobRecord, result: Any = None, base: str = "") -> dict[str, Any]:
+def job_json(record: JobRecord, result: Any = None, base: str = "", outlook: Outlook = UNKNOWN) -> dict[str, Any]:
     """A job as everyone is told of it. ``base`` stands before its addresses: the application's root path."""
-    return {**job_summary(record, base), "args": record.args, "result": result}
+    return {**job_summary(record, base, outlook), "args": record.args, "result": result}
 
 
-def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
+def job_summary(record: JobRecord, base: str = "", outlook: Outlook = UNKNOWN) -> dict[str, Any]:
     """The same without arguments and result, for lists."""
     here = f"{base}{PREFIX}/jobs/{record.id}"
     error = record.error
@@ -239,8 +265,8 @@ def job_summary(record: JobRecord, base: str = "") -> dict[str, Any]:
         "priority": record.priority,
         "owner": record.owner,
         "progress": {"percent": record.percent, "message": record.message},
-        "position": None,
-        "eta_seconds": None,
+        "position": outlook.position,
+        "eta_seconds": outlook.eta_seconds,
         "attempt": record.attempt,
         "tries": record.tries,
         "max_tries": record.max_tries,

@@ -12,6 +12,7 @@ from ..domain.job import Status
 from ..domain.json import encode
 from ..domain.notifications import Notice
 from ..domain.operations import Usage
+from ..domain.timing import Timing
 from ..ports import Hint
 from . import tables
 from .connection import Connection, Statement
@@ -54,6 +55,7 @@ class Batch:
         self._lined: list[Lined] = []
         self._counts: dict[tuple[str, str, str, str], list[int]] = {}
         self._taken: dict[OwnDay, Usage] = {}
+        self._measured: dict[tuple[str, str, str, str], Timing] = {}
 
     def line_up(self, job: Lined) -> None:
         """Put a job into the line; workers are told."""
@@ -78,6 +80,11 @@ class Batch:
         key = (owner or tables.NOBODY, day, usage.model)
         before = self._taken.get(key)
         self._taken[key] = usage if before is None else before + usage
+
+    def measure(self, owner: str | None, task: str, queue: str, seconds: float, size: float | None) -> None:
+        """A job was completed that ran so long."""
+        place = owner or tables.NOBODY, task, queue, Status.COMPLETED.value
+        self._measured.setdefault(place, Timing()).note(seconds, size)
 
     def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
         """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""
@@ -133,9 +140,16 @@ class Batch:
 
     def _write_counts(self) -> None:
         rows = [
-            {**dict(zip(COUNTED, key, strict=True)), "jobs": jobs, "ran": ran, "waited": waited}
+            {
+                **dict(zip(COUNTED, key, strict=True)),
+                "jobs": jobs,
+                "ran": ran,
+                "waited": waited,
+                "measured": encode(timing.sums) if timing else None,
+            }
             for key, (jobs, ran, waited) in self._counts.items()
-            if jobs or ran or waited
+            for timing in (self._measured.get(key),)
+            if jobs or ran or waited or timing
         ]
         self.connection.many(INSERT_COUNT, rows)
 
@@ -168,7 +182,7 @@ def insert_all(table: Any, *names: str) -> Any:
     return insert(table).values({name: bindparam(name) for name in names})
 
 
-INSERT_COUNT = Statement(insert_all(tables.count_changes, *COUNTED, "jobs", "ran", "waited"))
+INSERT_COUNT = Statement(insert_all(tables.count_changes, *COUNTED, "jobs", "ran", "waited", "measured"))
 INSERT_EVENT = Statement(insert_all(tables.events, "job_id", "seq", "owner", "position", "kind", "at", "data"))
 INSERT_NOTIFICATION = Statement(
     insert_all(tables.notifications, "owner", "job_id", "kind", "title", "message", "data", "created_at").returning(

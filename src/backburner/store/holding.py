@@ -27,6 +27,7 @@ def register(batch: Batch, operation: RegisterWorker) -> None:
         host=socket.gethostname(),
         pid=os.getpid(),
         tasks=encode(operation.tasks),
+        concurrency=operation.concurrency,
         started_at=batch.now,
         expires_at=batch.now + int(operation.lease * 1e6),
     )
@@ -87,7 +88,7 @@ def _take_away(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     free_slots(batch, [ending for ending, _ in endings])
 
 
-INSERT_WORKER = Statement(insert_all(workers, "id", "host", "pid", "tasks", "started_at", "expires_at"))
+INSERT_WORKER = Statement(insert_all(workers, "id", "host", "pid", "tasks", "concurrency", "started_at", "expires_at"))
 RENEW_WORKER = Statement(
     update(workers).where(workers.c.id == bindparam("worker")).values(expires_at=bindparam("expires_at"))
 )

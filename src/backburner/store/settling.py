@@ -50,6 +50,7 @@ class Ending:
     key: str | None
     batch_id: str | None
     awaited: bool | None
+    size: float | None
 
     @classmethod
     def read(cls, row: Row) -> Ending:
@@ -75,6 +76,7 @@ class Ending:
             jobs.c.key,
             jobs.c.batch_id,
             jobs.c.awaited,
+            jobs.c.size,
         ).select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
 
 
@@ -255,6 +257,8 @@ def _count(batch: Batch, ending: Ending, status: Status) -> None:
     ran, waited = 0, 0
     if status.finished:
         ran, waited = max(batch.now - ending.started_at, 0), max(ending.started_at - ending.created_at, 0)
+    if status is Status.COMPLETED:
+        batch.measure(ending.owner, ending.task, ending.queue, ran / 1e6, ending.size)
     batch.count(ending.owner, ending.task, ending.queue, status.value, 1, ran, waited)
 
 

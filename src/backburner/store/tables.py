@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Float,
     Index,
     Integer,
@@ -267,6 +268,7 @@ counts = Table(
 )
 
 # Changes of the counts that are still to be added: a row that everybody updates would make them wait for each other.
+# `measured`: how long those that were completed ran, as the list of sums of `Timing`.
 count_changes = Table(
     "bb_count_changes",
     metadata,
@@ -278,6 +280,22 @@ count_changes = Table(
     Column("jobs", BigInteger, nullable=False),
     Column("ran", BigInteger, nullable=False),
     Column("waited", BigInteger, nullable=False),
+    Column("measured", Text),
+)
+
+# How long jobs of a task take: the sums of `Timing` in seconds, in which old measurements fade.
+timings = Table(
+    "bb_timings",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("jobs", Double, nullable=False),
+    Column("ran", Double, nullable=False),
+    Column("sized", Double, nullable=False),
+    Column("size", Double, nullable=False),
+    Column("squares", Double, nullable=False),
+    Column("products", Double, nullable=False),
+    Column("sized_ran", Double, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # What one process does for all now and then.
@@ -361,6 +379,7 @@ workers = Table(
     Column("host", NAME, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("tasks", Text, nullable=False),
+    Column("concurrency", Integer),
     Column("started_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )

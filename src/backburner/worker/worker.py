@@ -145,7 +145,9 @@ class Worker:
         worker = new_id()
         unlock = self._store.lock_worker(worker)
         try:
-            await self._store.write(RegisterWorker(worker, self._limits.lease, tuple(self._tasks)))
+            await self._store.write(
+                RegisterWorker(worker, self._limits.lease, tuple(self._tasks), self._limits.concurrency)
+            )
         except BaseException:
             unlock()
             raise

@@ -19,6 +19,7 @@ from .budgets import (
     UsageRecord,
 )
 from .crons import DeclareCrons, FireCrons, ForgetCron, ListCrons, NextTick
+from .foreseeing import Outlooks
 from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, SubmitStep, Submitted
 from .pruning import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from .queries import (
@@ -116,6 +117,7 @@ __all__ = [
     "OpenChores",
     "Operation",
     "Outcome",
+    "Outlooks",
     "OwnerEvents",
     "OwnerSnapshot",
     "OwnerView",

@@ -13,11 +13,12 @@ from .base import Execution, Limit, Operation, Usage
 
 @dataclass(frozen=True, slots=True)
 class RegisterWorker(Operation[None]):
-    """``lease`` is in seconds."""
+    """``lease`` is in seconds; ``concurrency``: how many jobs it runs at once."""
 
     worker: str
     lease: float
     tasks: tuple[str, ...]
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)

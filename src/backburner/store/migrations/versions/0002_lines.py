@@ -24,6 +24,7 @@ def upgrade() -> None:
     _create_budgets()
     _create_folds()
     _create_questions()
+    _create_timings()
 
 
 def _extend_jobs() -> None:
@@ -201,6 +202,7 @@ def _create_counts() -> None:
         sa.Column("jobs", sa.BigInteger(), nullable=False),
         sa.Column("ran", sa.BigInteger(), nullable=False),
         sa.Column("waited", sa.BigInteger(), nullable=False),
+        sa.Column("measured", sa.Text()),
     )
     op.execute(
         "INSERT INTO bb_counts (owner, queue, task, status, jobs, ran, waited) "
@@ -358,3 +360,19 @@ def _create_questions() -> None:
         sa.Column("answered_at", sa.BigInteger()),
     )
     op.create_index("ix_bb_questions_job", "bb_questions", ["job_id", "name", "occurrence"], unique=True)
+
+
+def _create_timings() -> None:
+    op.add_column("bb_workers", sa.Column("concurrency", sa.Integer()))
+    op.create_table(
+        "bb_timings",
+        sa.Column("task", NAME, primary_key=True),
+        sa.Column("jobs", sa.Double(), nullable=False),
+        sa.Column("ran", sa.Double(), nullable=False),
+        sa.Column("sized", sa.Double(), nullable=False),
+        sa.Column("size", sa.Double(), nullable=False),
+        sa.Column("squares", sa.Double(), nullable=False),
+        sa.Column("products", sa.Double(), nullable=False),
+        sa.Column("sized_ran", sa.Double(), nullable=False),
+        sqlite_with_rowid=False,
+    )
