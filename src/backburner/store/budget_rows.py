@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
@@ -23,7 +23,6 @@ Key = tuple[str, str, str]
 """Model, owner and kind."""
 TURNS = ">"
 """Marks the kind of an owner's line before a shared bucket, which is locked first."""
-L = TypeVar("L", bound=Level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +50,33 @@ class Reserved:
         return {(model, owner, kind): place for model, owner, kind, place in decode(self.places)}
 
 
-def hold_bucket(batch: Batch, bucket: Bucket) -> Level:
-    return hold(batch, key_of(bucket), bucket.per_minute, Level)
+def hold_wanted(batch: Batch, operation: ReserveBudget) -> tuple[dict[Key, Level], dict[Key, int]]:
+    """The rows of the buckets and of all lines before them, locked, and what is used today of the days' budgets.
+
+    New buckets are full and have no line.
+    """
+    return _wanted_levels(batch, operation), _wanted_days(batch, operation) if operation.days else {}
 
 
-def hold(batch: Batch, key: Key, per_minute: int, kind: type[L]) -> L:
-    """Its row, locked; a new one is full and has no line."""
-    model, owner, name = key
-    row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=name)
-    if row is None:
-        full = batch.now - MINUTE
-        batch.connection.send(
-            INSERT_BUCKET,
-            model=model,
-            owner=owner,
-            kind=name,
-            per_minute=per_minute,
-            empty_at=full,
-            booked_until=full,
-            moved=0,
-        )
-        row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=name)
-    assert row is not None
-    level = kind(*row)
-    level.per_minute = per_minute
-    return level
+def _wanted_levels(batch: Batch, operation: ReserveBudget) -> dict[Key, Level]:
+    if not operation.buckets:
+        return {}
+    levels = hold_buckets_of(batch, operation.model, operation.owner)
+    missing = [bucket for bucket in operation.buckets if key_of(bucket) not in levels]
+    for bucket in sorted(missing, key=key_of):
+        _insert_bucket(batch, key_of(bucket), bucket.per_minute)
+    if missing:
+        levels = hold_buckets_of(batch, operation.model, operation.owner)
+    for bucket in operation.buckets:
+        levels[key_of(bucket)].per_minute = bucket.per_minute
+    return levels
 
 
-def hold_day(batch: Batch, budget: DayBudget) -> int:
-    """What is used of it today."""
-    key = {"model_": budget.model, "owner_": budget.owner, "kind_": budget.kind}
+def _wanted_days(batch: Batch, operation: ReserveBudget) -> dict[Key, int]:
     today = batch.now // DAY
-    row = batch.connection.one(HOLD_DAY, **key)
-    if row is None:
+    used = _hold_days_of(batch, operation.model, operation.owner)
+    missing = [budget for budget in operation.days if key_of(budget) not in used]
+    for budget in sorted(missing, key=key_of):
         batch.connection.send(
             INSERT_DAY,
             model=budget.model,
@@ -92,9 +85,33 @@ def hold_day(batch: Batch, budget: DayBudget) -> int:
             day=today,
             used=_used_before(batch, budget, today),
         )
-        row = batch.connection.one(HOLD_DAY, **key)
+    if missing:
+        used = _hold_days_of(batch, operation.model, operation.owner)
+    return {key_of(budget): used[key_of(budget)] for budget in operation.days}
+
+
+def new_line(batch: Batch, key: Key, per_minute: int) -> Turns:
+    """Of an owner, before a shared bucket."""
+    _insert_bucket(batch, key, per_minute)
+    model, owner, kind = key
+    row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=kind)
     assert row is not None
-    return int(row[1]) if row[0] == today else 0
+    return Turns(*row)
+
+
+def _insert_bucket(batch: Batch, key: Key, per_minute: int) -> None:
+    model, owner, kind = key
+    full = batch.now - MINUTE
+    batch.connection.send(
+        INSERT_BUCKET,
+        model=model,
+        owner=owner,
+        kind=kind,
+        per_minute=per_minute,
+        empty_at=full,
+        booked_until=full,
+        moved=0,
+    )
 
 
 def _used_before(batch: Batch, budget: DayBudget, today: int) -> int:
@@ -108,11 +125,14 @@ def _used_before(batch: Batch, budget: DayBudget, today: int) -> int:
 
 def hold_all_of(batch: Batch, known: Reserved) -> tuple[dict[Key, Level], dict[Key, int]]:
     """Every budget that the call may have been taken from."""
-    levels = hold_buckets_of(batch, known.model, known.owner)
-    rows = batch.connection.all(HOLD_DAYS_OF, model=known.model, owner=known.owner)
+    return hold_buckets_of(batch, known.model, known.owner), _hold_days_of(batch, known.model, known.owner)
+
+
+def _hold_days_of(batch: Batch, model: str, owner: str) -> dict[Key, int]:
+    """What is used of them today."""
     today = batch.now // DAY
-    used = {(model, owner, kind): int(used) for model, owner, kind, day, used in rows if day == today}
-    return levels, used
+    rows = batch.connection.all(HOLD_DAYS_OF, model=model, owner=owner)
+    return {(name, whose, kind): int(used) if day == today else 0 for name, whose, kind, day, used in rows}
 
 
 def hold_buckets_of(batch: Batch, model: str, owner: str | None) -> dict[Key, Level]:
@@ -129,23 +149,29 @@ def find_reservation(batch: Batch, job: str, step: str) -> Reserved | None:
     return None if row is None else Reserved(*row)
 
 
-def write_levels(batch: Batch, levels: dict[Key, Level]) -> None:
-    for (model, owner, kind), level in levels.items():
-        batch.connection.send(
-            SET_BUCKET,
-            model_=model,
-            owner_=owner,
-            kind_=kind,
-            per_minute=level.per_minute,
-            empty_at=level.empty_at,
-            booked_until=level.booked_until,
-            moved=level.moved,
-        )
+def write_levels(batch: Batch, levels: Mapping[Key, Level]) -> None:
+    rows = [
+        {
+            **_named(key),
+            "per_minute": level.per_minute,
+            "empty_at": level.empty_at,
+            "booked_until": level.booked_until,
+            "moved": level.moved,
+        }
+        for key, level in levels.items()
+    ]
+    batch.connection.many(SET_BUCKET, rows)
 
 
-def write_day(batch: Batch, key: Key, day: int, used: int) -> None:
+def write_days(batch: Batch, used: Mapping[Key, int]) -> None:
+    """Of today."""
+    rows = [{**_named(key), "day": batch.now // DAY, "used": amount} for key, amount in used.items()]
+    batch.connection.many(SET_DAY, rows)
+
+
+def _named(key: Key) -> dict[str, str]:
     model, owner, kind = key
-    batch.connection.send(SET_DAY, model_=model, owner_=owner, kind_=kind, day=day, used=used)
+    return {"model_": model, "owner_": owner, "kind_": kind}
 
 
 def write_reservation(batch: Batch, operation: ReserveBudget, places: Mapping[Key, int] | None) -> None:
@@ -201,7 +227,6 @@ INSERT_BUCKET = Statement(
 SET_BUCKET = Statement(
     update(buckets).where(*_is(buckets)).values({column.name: bindparam(column.name) for column in LEVEL})
 )
-HOLD_DAY = Statement(select(days.c.day, days.c.used).where(*_is(days)).with_for_update())
 HOLD_DAYS_OF = Statement(
     select(days.c.model, days.c.owner, days.c.kind, days.c.day, days.c.used)
     .where(days.c.model.in_([bindparam("model"), ANY]), days.c.owner == bindparam("owner"))

@@ -26,13 +26,12 @@ from .budget_rows import (
     Reserved,
     drop_reservation,
     find_reservation,
-    hold,
     hold_all_of,
-    hold_bucket,
     hold_buckets_of,
-    hold_day,
+    hold_wanted,
     key_of,
-    write_day,
+    new_line,
+    write_days,
     write_levels,
     write_reservation,
 )
@@ -45,25 +44,25 @@ SECOND = 1_000_000
 
 
 def reserve(batch: Batch, operation: ReserveBudget) -> Reservation:
-    levels = {key_of(bucket): hold_bucket(batch, bucket) for bucket in sorted(operation.buckets, key=key_of)}
-    used = {key_of(budget): hold_day(batch, budget) for budget in sorted(operation.days, key=key_of)}
+    held, used = hold_wanted(batch, operation)
     known = find_reservation(batch, operation.execution.job, operation.step)
     if known is not None and known.places is None:
         if known.attempt == operation.execution.attempt:
             return Reservation()  # the answer of its commit was lost
         drop_reservation(batch, known)
-        _give_back(batch, known, levels, used)
-        write_levels(batch, levels)
+        _give_back(batch, known, held, used)
+        write_levels(batch, held)
         known = None
     if (spent := _spent(batch, operation, used)) is not None:
         return Reservation(spent=spent)
+    levels = {key_of(bucket): held[key_of(bucket)] for bucket in operation.buckets}
     places = known.in_line if known is not None else {}
     start = _start(batch, operation.model)
     times = {
         key: level.when(_needed(operation, key[2]), batch.now, start, places.get(key)) for key, level in levels.items()
     }
     if max([start, *times.values()]) > batch.now:
-        return Reservation((_line_up(batch, operation, levels, places, start, times) - batch.now) / SECOND)
+        return Reservation((_line_up(batch, operation, held, places, start, times) - batch.now) / SECOND)
     _take(batch, operation, levels, used, places)
     return Reservation()
 
@@ -85,7 +84,7 @@ def _start(batch: Batch, model: str) -> int:
 def _line_up(
     batch: Batch,
     operation: ReserveBudget,
-    levels: dict[Key, Level],
+    held: dict[Key, Level],
     places: dict[Key, int],
     start: int,
     times: dict[Key, int],
@@ -101,13 +100,12 @@ def _line_up(
         return times[slowest]
     amount = _needed(operation, slowest[2])
     lined = dict(places)
-    changed = {slowest: levels[slowest]}
     due = times[slowest]
     if slowest[1] == EVERYBODY:
-        due = _turn(batch, operation, slowest, levels[slowest], lined, start, due, changed)
+        due = _turn(batch, operation, slowest, held, lined, start, due)
     else:
-        lined[slowest] = levels[slowest].book(amount, start)
-    write_levels(batch, changed)
+        lined[slowest] = held[slowest].book(amount, start)
+        write_levels(batch, {slowest: held[slowest]})
     write_reservation(batch, operation, lined)
     return due
 
@@ -116,26 +114,27 @@ def _turn(
     batch: Batch,
     operation: ReserveBudget,
     shared: Key,
-    level: Level,
+    held: dict[Key, Level],
     places: dict[Key, int],
     start: int,
     due: int,
-    changed: dict[Key, Level],
 ) -> int:
     """Wait among the owner's own calls first, then among the owners."""
     model, _, kind = shared
     amount = _needed(operation, kind)
     key = (model, operation.owner, kind + TURNS)
-    turns = hold(batch, key, level.per_minute, Turns)
-    changed[key] = turns
+    turns = held.get(key) or new_line(batch, key, held[shared].per_minute)
+    assert isinstance(turns, Turns)
+    turns.per_minute = held[shared].per_minute
     if key not in places:
         places[key] = turns.book(amount, start)
     turn = turns.when(amount, batch.now, start, places[key])
-    if turn > batch.now:
-        return turn
-    places[shared] = level.book(amount, start)
-    turns.served_in(due - batch.now, amount)
-    return due
+    if turn <= batch.now:
+        places[shared] = held[shared].book(amount, start)
+        turns.served_in(due - batch.now, amount)
+        turn = due
+    write_levels(batch, {shared: held[shared], key: turns})
+    return turn
 
 
 def _take(
@@ -148,9 +147,7 @@ def _take(
     for key, level in levels.items():
         level.take(_needed(operation, key[2]), batch.now, places.get(key))
     write_levels(batch, levels)
-    today = batch.now // DAY
-    for key, before in used.items():
-        write_day(batch, key, today, before + _needed(operation, key[2]))
+    write_days(batch, {key: before + _needed(operation, key[2]) for key, before in used.items()})
     write_reservation(batch, operation, None)
 
 
@@ -207,7 +204,7 @@ def _correct(
     for key, before in used.items():
         more = tokens - known.tokens if key[2] == "tokens" else cost - known.cost
         used[key] = max(0, before + more)
-        write_day(batch, key, known.day, used[key])
+    write_days(batch, used)
 
 
 def _heed(batch: Batch, model: str, levels: dict[Key, Level], remaining: Remaining) -> None:
