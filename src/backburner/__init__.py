@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
 from .application import Application, Report
+from .batches import Batch
 from .command import CommandResult
 from .domain.backoff import Backoff
+from .domain.batches import BatchRecord
 from .domain.errors import (
     AlreadyAnswered,
     AnswerTimeout,
     BackburnerError,
+    BatchNotFound,
     BudgetExceeded,
     CommandFailed,
     CommandTimeout,
@@ -55,6 +58,9 @@ __all__ = [
     "Backburner",
     "BackburnerError",
     "Backoff",
+    "Batch",
+    "BatchNotFound",
+    "BatchRecord",
     "BudgetExceeded",
     "CommandFailed",
     "CommandResult",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
     from sqlalchemy.orm import Session, scoped_session
 
+    from .batches import Batch
     from .delivery.hubs import Hubs
     from .llm.client import Llm
     from .llm.settings import ModelSettings
@@ -268,6 +269,31 @@ class Backburner:
             raise UnknownTask(
                 f"there is no task {name!r}; known are {', '.join(sorted(self.tasks)) or 'none'}"
             ) from None
+
+    def batch(
+        self,
+        title: str,
+        *,
+        owner: str | None = None,
+        on_complete: Task[..., Any] | Submission[..., Any] | None = None,
+        notify: bool = True,
+    ) -> Batch:
+        """Jobs that belong together: ``async with bb.batch("Translate", owner="ann") as batch: batch.add(task, …)``.
+
+        At the end of the block all of them are on disk, in one transaction. They make one notification (``notify``)
+        instead of one each, and when all have ended for the first time the task ``on_complete`` is submitted with the
+        id of the batch as its argument. ``with`` does the same without an event loop. ``owner`` is theirs where a job
+        brings none.
+        """
+        from .batches import new_batch
+
+        return new_batch(self, title, owner, on_complete, notify)
+
+    def find_batch(self, id: str) -> Batch:
+        """A batch by its id, to be looked at, waited for, cancelled."""
+        from .batches import Batch
+
+        return Batch(self, id, "", None, None, True)
 
     def runs(self, run: Run) -> bool:
         """Whether it is an execution of a task of this Backburner."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, ov
 from .asking import NOTHING, Nothing, Question, ask
 from .channel import Channel
 from .command import Argument, CommandResult, run_command
+from .domain.batches import NewBatch
 from .domain.deadline import Deadline
 from .domain.errors import StoreUnavailable
 from .domain.job import Claimed, KeptStep, NewJob
@@ -257,8 +258,11 @@ class Run:
         finally:
             scope.leave(question.name)
 
-    async def submit(self, name: str, request: Any, jobs: Sequence[NewJob]) -> tuple[list[str], Submitted | None]:
-        """Jobs are put on disk as a step: their ids, and what came of it now, None when it was done before."""
+    async def submit(
+        self, name: str, request: Any, jobs: Sequence[NewJob], batch: NewBatch | None = None
+    ) -> tuple[list[str], Submitted | None]:
+        """Jobs are put on disk as a step: their ids, and what came of it now, None when it was done before; then the id
+        of the batch is the first."""
         scope = _scope.get(self._top)
         path, occurrence = scope.enter(name, _branch.get())
         try:
@@ -267,7 +271,9 @@ class Run:
             if kept is not None and kept.key == key:
                 return decode(kept.value), None
             with self.waiting.working():
-                write = SubmitStep(self._execution, path, occurrence, key, tuple(jobs), again=kept is not None)
+                write = SubmitStep(
+                    self._execution, path, occurrence, key, tuple(jobs), again=kept is not None, batch=batch
+                )
                 submitted = await to_its_end(self._write(write))
             return [submitted.instead[job.id].id if job.id in submitted.instead else job.id for job in jobs], submitted
         finally:

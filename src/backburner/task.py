@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -205,6 +205,18 @@ class Task(Generic[P, R]):
         """The same for threads without an event loop."""
         return Submission(self, SubmitOptions()).submit_sync(*args, **kwargs)
 
+    async def submit_many(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> list[Job[R]]:
+        """Put a job for each call on disk, all in one transaction or none.
+
+        A call is a mapping of arguments, as in ``[{"text": "a"}, {"text": "b"}]``, or a tuple of positional ones.
+        Raises `InvalidArguments` naming the call.
+        """
+        return await Submission(self, SubmitOptions()).submit_many(calls)
+
+    def submit_many_sync(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> list[Job[R]]:
+        """The same for threads without an event loop."""
+        return Submission(self, SubmitOptions()).submit_many_sync(calls)
+
     def new_job(self, args: dict[str, Any], options: SubmitOptions) -> NewJob:
         run = current_run.get()
         detached = self.options.detached if options.detached is None else options.detached
@@ -276,6 +288,17 @@ class Submission(Generic[P, R]):
         else:
             record = run.wait_sync(_submit_in_run(run, bb, new))
         return Job(bb, record, self.task)
+
+    async def submit_many(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> list[Job[R]]:
+        """See `Task.submit_many`."""
+        from .batches import submit_many
+
+        return await submit_many(self, calls)
+
+    def submit_many_sync(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> list[Job[R]]:
+        from .batches import submit_many_sync
+
+        return submit_many_sync(self, calls)
 
     def new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
         """The job that a submit with these arguments would put on disk. Raises `InvalidArguments`."""

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from .domain.errors import JobNotFound, ResultTimeout
 from .domain.job import JobRecord
 from .domain.operations import GetJob
 from .ports import Hint, Signal, Store
+
+T = TypeVar("T")
 
 SLOW_LOOK = 2.0
 
@@ -26,6 +29,14 @@ class Watcher:
 
     async def wait(self, job: str, until: Callable[[JobRecord], bool]) -> JobRecord:
         """Raises `JobNotFound` when the job is erased meanwhile."""
+
+        async def look() -> JobRecord:
+            return _found(await self._store.read(GetJob(job)), job)
+
+        return await self.until(look, until)
+
+    async def until(self, look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
+        """Look again whenever something has happened, until it is ``done``."""
         loop = asyncio.get_running_loop()
         bell = asyncio.Event()
 
@@ -37,9 +48,9 @@ class Watcher:
         try:
             while True:
                 bell.clear()
-                record = _found(await self._store.read(GetJob(job)), job)
-                if until(record):
-                    return record
+                found = await look()
+                if done(found):
+                    return found
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(SLOW_LOOK):
                         await bell.wait()

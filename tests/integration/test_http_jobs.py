@@ -92,6 +92,7 @@ def test_the_json_of_a_job_says_everything(web: Web) -> None:
         "usage": {"input_tokens": 0, "output_tokens": 0},
         "result": None,
         "error": None,
+        "batch": None,
         "parent": None,
         "question": None,
         "urls": {

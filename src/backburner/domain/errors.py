@@ -73,6 +73,13 @@ class DuplicateJob(BackburnerError):
         self.job = job
 
 
+class BatchNotFound(BackburnerError):
+    """There is no such batch for this caller; somebody else's looks just the same."""
+
+    type = "batch_not_found"
+    title = "There is no such batch"
+
+
 class QuestionNotFound(BackburnerError):
     """No question has this token."""
 

@@ -62,13 +62,14 @@ def job_routes(bb: Backburner) -> APIRouter:
         status: Status | None = None,
         task: str | None = None,
         queue: str | None = None,
+        batch: str | None = None,
         since: Annotated[AwareDatetime | None, Query(description="created at this time or later")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: str | None = None,
     ) -> Response:
         """The caller's jobs, newest first."""
         created = int(since.timestamp() * 1e6) if since is not None else None
-        found = await bb.store.read(ListJobs(owner, status, task, queue, created, cursor, limit + 1))
+        found = await bb.store.read(ListJobs(owner, status, task, queue, created, cursor, limit + 1, batch))
         base, shown = base_of(request), found[:limit]
         following = shown[-1].id if len(found) > limit else None
         ahead = await outlooks_of(bb, shown)

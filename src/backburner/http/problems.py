@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..domain.errors import (
     BackburnerError,
+    BatchNotFound,
     ConfigurationError,
     DuplicateJob,
     IllegalTransition,
@@ -46,6 +47,7 @@ STATUS: Mapping[type[BackburnerError], int] = {
     UnknownTask: 404,
     JobNotFound: 404,
     QuestionNotFound: 404,
+    BatchNotFound: 404,
     IllegalTransition: 409,
     DuplicateJob: 409,
     SchemaOutdated: 503,

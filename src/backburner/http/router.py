@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from .answers import answer_routes
+from .batches import batch_routes
 from .elsewhere import Elsewhere, nothing_here
 from .events import event_routes
 from .health import health_routes
@@ -28,6 +29,7 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     router = APIRouter(prefix=PREFIX, route_class=ProblemRoute)
     router.include_router(job_routes(bb))
     router.include_router(answer_routes(bb))
+    router.include_router(batch_routes(bb))
     router.include_router(event_routes(bb, heartbeat))
     router.include_router(inbox_routes(bb))
     router.include_router(queue_routes(bb))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ..delivery.sse import timestamp
+from ..domain.batches import BatchRecord
 from ..domain.budgets import MONEY
 from ..domain.job import JobRecord, Status
 from ..domain.notifications import Notification
@@ -126,6 +127,7 @@ class JobSummary(Exact):
     duration_seconds: float | None
     usage: Usage
     error: ErrorOut | None
+    batch: str | None
     parent: str | None = Field(description="the job that has submitted it, and whose cancellation cancels it")
     question: QuestionOut | None = Field(description="what it waits to be told")
     urls: Urls
@@ -172,6 +174,25 @@ class TaskStats(Exact):
 class JobStats(Exact):
     counts: Counts
     tasks: dict[str, TaskStats]
+
+
+class BatchOut(Exact):
+    """Jobs that belong together."""
+
+    id: str
+    title: str
+    owner: str | None
+    status: Status = Field(description="running, or once all have ended completed, failed or cancelled")
+    total: int
+    percent: float
+    counts: Counts
+    created_at: str
+    finished_at: str | None = Field(description="when all had ended for the first time")
+
+
+class BatchPage(Exact):
+    batches: list[BatchOut]
+    next: str | None = Field(description="the cursor of the next page")
 
 
 class EventOut(Exact):
@@ -281,6 +302,7 @@ def job_summary(record: JobRecord, base: str = "", outlook: Outlook = UNKNOWN) -
         "error": None
         if error is None
         else {"type": error.type, "title": error.title, "detail": error.detail, "retrying": error.retrying},
+        "batch": record.batch,
         "parent": record.parent,
         "question": question_json(record.question) if record.question is not None else None,
         "urls": {
@@ -325,6 +347,20 @@ def _taken_json(taken: Taken) -> dict[str, Any]:
         "input_tokens": taken.input_tokens,
         "output_tokens": taken.output_tokens,
         "cost": None if taken.cost is None else taken.cost / MONEY,
+    }
+
+
+def batch_json(record: BatchRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "title": record.title,
+        "owner": record.owner,
+        "status": record.status.value,
+        "total": record.total,
+        "percent": record.percent,
+        "counts": {status.value: record.counts.get(status, 0) for status in Status},
+        "created_at": timestamp(record.created_at),
+        "finished_at": timestamp(record.finished_at) if record.finished_at is not None else None,
     }
 
 

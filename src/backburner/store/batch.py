@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,8 @@ class Batch:
     the commit: what many transactions write to is locked last, and in one order.
 
     ``careful`` is set when the operations of a failed batch are replayed one at a time: one of them may already be
-    on disk. ``lines`` are those that are known to be in the store. Whoever ends jobs adds them to ``ended``.
+    on disk. ``lines`` are those that are known to be in the store. Whoever ends jobs adds them to ``ended``;
+    ``batches`` is by how many the unfinished jobs of each batch change otherwise.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Batch:
         self.cancel = False
         self.new_lines: set[tuple[str, str]] = set()
         self.ended: list[Ended] = []
+        self.batches: Counter[str] = Counter()
         self._lines = lines or set()
         self._events: list[dict[str, Any]] = []
         self._lined: list[Lined] = []
@@ -102,10 +105,17 @@ class Batch:
 
     def notify(self, job: str, seq: int, owner: str, kind: str, notice: Notice) -> None:
         """Put a notification into the inbox and log it, in the transaction of the event that causes it."""
+        self._notify(job, job, seq, owner, kind, notice)
+
+    def notify_of_batch(self, batch: str, owner: str, kind: str, notice: Notice) -> None:
+        """The log of a batch is this one event."""
+        self._notify(None, batch, 1, owner, kind, notice)
+
+    def _notify(self, about: str | None, log: str, seq: int, owner: str, kind: str, notice: Notice) -> None:
         row = self.connection.one(
             INSERT_NOTIFICATION,
             owner=owner,
-            job_id=job,
+            job_id=about,
             kind=kind,
             title=notice.title,
             message=notice.message,
@@ -120,7 +130,7 @@ class Batch:
             "message": notice.message,
             "data": notice.data,
         }
-        self.emit(job, seq, owner, events.NOTIFICATION, encode(data))
+        self.emit(log, seq, owner, events.NOTIFICATION, encode(data))
 
     def flush_line(self) -> bool:
         """What was lined up so far is in the line; answers whether there was anything."""

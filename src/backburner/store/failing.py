@@ -66,7 +66,7 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
     body = encode(asdict(error))
     updates: list[dict[str, Any]] = []
     for job, owner, task, queue, key, seq, awaited, batch_id in rows:
-        if owner is not None:
+        if owner is not None and batch_id is None:
             seq += 1
             batch.notify(job, seq, owner, "failed", default_notice(task, "failed", error.detail))
         batch.emit(job, seq + 1, owner, events.FAILED, encode({"task": task, "error": asdict(error)}))

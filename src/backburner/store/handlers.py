@@ -9,6 +9,7 @@ from ..domain import operations as op
 from . import (
     asked,
     asking,
+    batching,
     budgeting,
     claiming,
     counting,
@@ -66,6 +67,10 @@ ONE: dict[type, Callable[..., Any]] = {
     op.AppendText: running.append_text,
     op.KeepStep: running.keep_step,
     op.Ask: asking.ask,
+    op.SubmitBatch: batching.submit_batch,
+    op.CancelMembers: batching.cancel_members,
+    op.EraseMembers: batching.erase_members,
+    op.PruneBatches: batching.prune_batches,
     op.Answer: asking.answer,
     op.SubmitStep: running.submit_step,
     op.ReserveBudget: budgeting.reserve,
@@ -77,6 +82,8 @@ ONE: dict[type, Callable[..., Any]] = {
 READ: dict[type, Callable[..., Any]] = {
     op.GetJob: reading.get_job,
     op.GetResult: reading.get_result,
+    op.GetBatch: batching.get_batch,
+    op.ListBatches: batching.list_batches,
     op.GetQuestion: asked.get_question,
     op.JobQuestions: asked.job_questions,
     op.ListJobs: reading.list_jobs,

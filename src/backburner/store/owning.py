@@ -41,6 +41,8 @@ def retry(batch: Batch, operation: Retry) -> JobRecord:
     _move(batch, job, Status.PENDING, events.RETRYING, data)
     batch.connection.run(FRESH_TRIES, job=job.id)
     batch.connection.run(FORGET_UNANSWERED, job=job.id)
+    if job.batch is not None:
+        batch.batches[job.batch] += 1
     waiting = Waiting(job.id, job.owner, job.task, job.queue, job.priority, None)
     batch.line_up(waiting.lined(batch.now))
     return _look(batch, job.id)

@@ -66,6 +66,7 @@ def list_jobs(connection: Connection, query: ListJobs) -> tuple[JobRecord, ...]:
         "queue": query.queue,
         "since": query.since,
         "before": query.before,
+        "batch": query.batch,
     }
     given = {name: value for name, value in given.items() if value is not None}
     live = {} if query.status is None else {"live": None} if not query.status.finished else {"ended": None}
@@ -227,6 +228,7 @@ def _listing(filters: tuple[str, ...]) -> Statement:
             "queue": jobs.c.queue == bindparam("queue"),
             "since": jobs.c.created_at >= bindparam("since"),
             "before": jobs.c.id < bindparam("before"),
+            "batch": jobs.c.batch_id == bindparam("batch"),
             "live": jobs.c.finished_at.is_(None),
             "ended": jobs.c.finished_at.is_not(None),
         }

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, select, update
 from ..domain import events
 from ..domain.budgets import MONEY
 from ..domain.errors import LeaseLost
-from ..domain.job import KeptStep
+from ..domain.job import KeptStep, NewJob
 from ..domain.json import encode
 from ..domain.operations import (
     AppendText,
@@ -25,6 +25,7 @@ from ..domain.operations import (
 )
 from . import tables
 from .batch import Batch, insert_all
+from .batching import enter_batch
 from .connection import Row, Statement
 from .submitting import submit
 from .usage import spend
@@ -38,6 +39,7 @@ class Held:
 
     owner: str | None
     seq: int
+    batch_id: str | None
 
 
 def hold(batch: Batch, execution: Execution) -> Held:
@@ -45,7 +47,7 @@ def hold(batch: Batch, execution: Execution) -> Held:
     row = batch.connection.one(READ_HELD, job=execution.job)
     _refuse_fenced(row, execution)
     assert row is not None
-    return Held(row[1], row[2])
+    return Held(row[1], row[2], row[3])
 
 
 def _refuse_fenced(row: Row | None, execution: Execution) -> None:
@@ -56,7 +58,7 @@ def _refuse_fenced(row: Row | None, execution: Execution) -> None:
 def set_progress(batch: Batch, operation: SetProgress) -> None:
     job, percent, message = operation.execution.job, operation.percent, operation.message
     held = hold(batch, operation.execution)
-    if operation.notice is not None and held.owner is not None:
+    if operation.notice is not None and held.owner is not None and held.batch_id is None:
         held.seq += 1
         batch.notify(job, held.seq, held.owner, "progress", operation.notice)
     held.seq += 1
@@ -67,7 +69,7 @@ def set_progress(batch: Batch, operation: SetProgress) -> None:
 def notify(batch: Batch, operation: Notify) -> None:
     job = operation.execution.job
     held = hold(batch, operation.execution)
-    if held.owner is not None:
+    if held.owner is not None and held.batch_id is None:
         batch.notify(job, held.seq + 1, held.owner, operation.kind, operation.notice)
         batch.connection.send(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
 
@@ -144,10 +146,12 @@ def submit_step(batch: Batch, operation: SubmitStep) -> Submitted:
     row = batch.connection.one(READ_STEP, job=job, name=operation.name, occurrence=operation.occurrence)
     if row is not None and row[0] == operation.key:
         return Submitted(batch.now)  # it is on disk already: the answer of its commit was lost
-    (answer,) = submit(batch, [Submit(operation.jobs)])
-    if isinstance(answer, Exception):
-        raise answer
-    ids = [answer.instead[new.id].id if new.id in answer.instead else new.id for new in operation.jobs]
+    if operation.batch is not None:
+        answer: Submitted = enter_batch(batch, operation.batch, operation.jobs)
+    else:
+        answer = _submit(batch, operation.jobs)
+    ids = [operation.batch.id] if operation.batch is not None else []
+    ids += [answer.instead[new.id].id if new.id in answer.instead else new.id for new in operation.jobs]
     step = KeptStep(operation.name, operation.occurrence, operation.key, encode(ids))
     replace_step(batch, operation.execution, step, {})
     data: dict[str, Any] = {
@@ -158,6 +162,13 @@ def submit_step(batch: Batch, operation: SubmitStep) -> Submitted:
     if operation.again:
         data["again"] = True
     _log_step(batch, operation.execution, held, data)
+    return answer
+
+
+def _submit(batch: Batch, jobs: tuple[NewJob, ...]) -> Submitted:
+    (answer,) = submit(batch, [Submit(jobs)])
+    if isinstance(answer, Exception):
+        raise answer
     return answer
 
 
@@ -209,7 +220,7 @@ def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, An
 
 READ_FENCE = Statement(select(leases.c.attempt).where(leases.c.job_id == bindparam("job")))
 READ_HELD = Statement(
-    select(leases.c.attempt, jobs.c.owner, jobs.c.seq)
+    select(leases.c.attempt, jobs.c.owner, jobs.c.seq, jobs.c.batch_id)
     .select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
     .where(leases.c.job_id == bindparam("job"))
     .with_for_update()

@@ -232,8 +232,8 @@ def _emit(batch: Batch, ending: Ending, kind: str, data: str) -> None:
 
 
 def _notify(batch: Batch, ending: Ending, kind: str, notice: Notice | None) -> None:
-    """The notification comes before the terminal event, which is a log's last word."""
-    if ending.owner is not None and notice is not None:
+    """The notification comes before the terminal event, which is a log's last word. A batch has one for all."""
+    if ending.owner is not None and notice is not None and ending.batch_id is None:
         ending.seq += 1
         batch.notify(ending.job, ending.seq, ending.owner, kind, notice)
 

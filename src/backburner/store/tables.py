@@ -69,6 +69,13 @@ jobs = Table(
     Column("cost", BigInteger),
     Index("ix_bb_jobs_owner", "owner", "id"),
     Index(
+        "ix_bb_jobs_batch",
+        "batch_id",
+        "id",
+        sqlite_where=Column("batch_id").is_not(None),
+        postgresql_where=Column("batch_id").is_not(None),
+    ),
+    Index(
         "ix_bb_jobs_parent",
         "parent_id",
         sqlite_where=Column("parent_id").is_not(None),
@@ -211,6 +218,22 @@ waits = Table(
     Column("child_id", ID, primary_key=True),
     Index("ix_bb_waits_child", "child_id"),
     sqlite_with_rowid=False,
+)
+
+# Jobs that belong together. `remaining` is how many of them have not ended yet; at 0 the batch is finished, once.
+batches = Table(
+    "bb_batches",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("title", NAME, nullable=False),
+    Column("owner", NAME),
+    Column("notify", Boolean, nullable=False),
+    Column("callback", Text),
+    Column("total", Integer, nullable=False),
+    Column("remaining", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Index("ix_bb_batches_owner", "owner", "id"),
 )
 
 # What jobs have asked people. The token is kept as it is: the job's owner is shown it whenever the job is looked at.

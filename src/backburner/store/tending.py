@@ -124,6 +124,7 @@ def _any(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Statem
     return Statement(select(column).where(*conditions).limit(1))
 
 
+_batches = select(tables.batches.c.id).where(tables.batches.c.finished_at.is_not(None))
 _ended = select(tables.jobs.c.id).where(tables.jobs.c.finished_at.is_not(None))
 _notifications = select(tables.notifications.c.id)
 WORK: dict[Chore, tuple[Statement, bool]] = {
@@ -132,7 +133,7 @@ WORK: dict[Chore, tuple[Statement, bool]] = {
     Chore.UNBLOCK: (_any(tables.blocked.c.job_id), False),
     Chore.COUNT: (_any(tables.count_changes.c.id), False),
     Chore.FOLD: (IS_UNFOLDED, True),
-    Chore.PRUNE: (_any(literal_column("1"), or_(exists(_ended), exists(_notifications))), False),
+    Chore.PRUNE: (_any(literal_column("1"), or_(exists(_ended), exists(_notifications), exists(_batches))), False),
 }
 """How to see whether a chore finds anything to do, and whether that needs the time."""
 

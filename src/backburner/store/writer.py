@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from ..domain.errors import (
+    BatchNotFound,
     ConfigurationError,
     DuplicateJob,
     IllegalTransition,
@@ -41,7 +42,7 @@ NARROW_BATCH = 20
 LONGEST_BATCH = 0.003
 REPEATS = 3
 
-REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob, QuestionNotFound)
+REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob, QuestionNotFound, BatchNotFound)
 
 
 class Writer:

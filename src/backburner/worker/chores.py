@@ -20,6 +20,7 @@ from ..domain.operations import (
     OldJobs,
     OpenChores,
     Prune,
+    PruneBatches,
     PruneLine,
     PruneNotifications,
     RaiseOld,
@@ -134,6 +135,10 @@ class Chores(Looker):
     def _prune_the_rest(self) -> bool:
         age = self._retention.get(NOTIFICATIONS)
         if age is not None and self._store.write_sync(PruneNotifications(age)):
+            return True
+        kept = [self._retention.get(status) for status in ("completed", "failed", "cancelled")]
+        ages = [seconds for seconds in kept if seconds is not None]
+        if len(ages) == len(kept) and self._store.write_sync(PruneBatches(max(ages))):
             return True
         self._store.write_sync(PruneLine())
         return False

@@ -6,6 +6,7 @@ parameter is what the store answers.
 
 from .asking import Answer, Ask, Asked, GetQuestion, JobQuestions
 from .base import UNLIMITED, Execution, Limit, Operation, Query, Usage
+from .batches import CancelMembers, EraseMembers, GetBatch, ListBatches, PruneBatches, SubmitBatch
 from .budgets import (
     FreeBudgets,
     PauseModel,
@@ -74,6 +75,7 @@ __all__ = [
     "Ask",
     "Asked",
     "Cancel",
+    "CancelMembers",
     "CancelRequests",
     "Chore",
     "Claim",
@@ -84,6 +86,7 @@ __all__ = [
     "DeclareCrons",
     "DeclareRetention",
     "Erase",
+    "EraseMembers",
     "Execution",
     "ExpireWaiting",
     "FailUnknown",
@@ -95,6 +98,7 @@ __all__ = [
     "ForgetCron",
     "FreeBlocked",
     "FreeBudgets",
+    "GetBatch",
     "GetJob",
     "GetQuestion",
     "GetResult",
@@ -105,6 +109,7 @@ __all__ = [
     "JobSnapshot",
     "KeepStep",
     "Limit",
+    "ListBatches",
     "ListCrons",
     "ListJobs",
     "ListNotifications",
@@ -126,6 +131,7 @@ __all__ = [
     "PauseQueue",
     "Prunable",
     "Prune",
+    "PruneBatches",
     "PruneLine",
     "PruneNotifications",
     "Query",
@@ -147,6 +153,7 @@ __all__ = [
     "Snapshot",
     "Spent",
     "Submit",
+    "SubmitBatch",
     "SubmitStep",
     "Submitted",
     "Tails",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..batches import NewBatch
 from ..job import JobRecord, NewJob
 from .base import Execution, Operation
 
@@ -18,7 +19,10 @@ class Submit(Operation["Submitted"]):
 
 @dataclass(frozen=True, slots=True)
 class SubmitStep(Operation["Submitted"]):
-    """Put jobs on disk together with a step of the run that submits them: it keeps their ids."""
+    """Put jobs, or a batch of them, on disk together with a step of the run that submits them.
+
+    The step keeps their ids, behind that of the batch.
+    """
 
     execution: Execution
     name: str
@@ -26,6 +30,7 @@ class SubmitStep(Operation["Submitted"]):
     key: str
     jobs: tuple[NewJob, ...]
     again: bool = False
+    batch: NewBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

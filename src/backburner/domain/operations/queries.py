@@ -35,6 +35,7 @@ class ListJobs(Query[tuple[JobRecord, ...]]):
     since: int | None = None
     before: str | None = None
     limit: int = 50
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ def upgrade() -> None:
     _create_folds()
     _create_questions()
     _create_timings()
+    _create_batches()
 
 
 def _extend_jobs() -> None:
@@ -376,3 +377,21 @@ def _create_timings() -> None:
         sa.Column("sized_ran", sa.Double(), nullable=False),
         sqlite_with_rowid=False,
     )
+
+
+def _create_batches() -> None:
+    member = sa.text("batch_id IS NOT NULL")
+    op.create_index("ix_bb_jobs_batch", "bb_jobs", ["batch_id", "id"], sqlite_where=member, postgresql_where=member)
+    op.create_table(
+        "bb_batches",
+        sa.Column("id", ID, primary_key=True),
+        sa.Column("title", NAME, nullable=False),
+        sa.Column("owner", NAME),
+        sa.Column("notify", sa.Boolean(), nullable=False),
+        sa.Column("callback", sa.Text()),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("remaining", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger()),
+    )
+    op.create_index("ix_bb_batches_owner", "bb_batches", ["owner", "id"])
