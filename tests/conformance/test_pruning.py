@@ -7,6 +7,7 @@ from backburner.domain.notifications import Notice
 from backburner.domain.operations import (
     Ask,
     Cancel,
+    CanResume,
     Completed,
     CountJobs,
     DeclareRetention,
@@ -25,6 +26,7 @@ from backburner.domain.operations import (
     Retry,
     Settle,
     Submit,
+    Tails,
     Usage,
 )
 from backburner.domain.operations.pruning import Place
@@ -178,6 +180,28 @@ def test_a_job_that_was_run_again_meanwhile_is_not_removed(store: Store) -> None
     assert store.write_sync(Prune(found)) == 0
     assert look(store, again).status is Status.PENDING
     assert look(store, ended_again).status is Status.CANCELLED
+
+
+def test_a_cursor_behind_which_jobs_were_pruned_cannot_resume(store: Store) -> None:
+    assert store.read_sync(CanResume("ann", 0))
+    assert not store.read_sync(CanResume("ann", 1))
+    finish(store, "failed", owner="ann")
+    finish(store, "completed", owner="ann")
+    finish(store, "completed", owner="bob")
+    (end,) = store.read_sync(Tails((), ("ann",)))[1].values()
+    assert all(store.read_sync(CanResume("ann", after)) for after in range(end + 1))
+    assert not store.read_sync(CanResume("ann", end + 1))
+    pass_time(store, 8 * DAY)
+    later = start(store, owner="ann")
+    assert prune(store) == 2
+    places = (0, end - 1, end, end + 2)
+    assert [store.read_sync(CanResume("ann", after)) for after in places] == [False, False, True, True]
+    store.write_sync(Settle(later, Completed("1")))
+    store.write_sync(Erase(later.job, None))
+    assert store.read_sync(CanResume("ann", end))
+    pass_time(store, 30 * DAY)
+    assert prune(store) == 1
+    assert store.read_sync(CanResume("ann", end))
 
 
 def test_totals_never_fall_when_jobs_are_removed(store: Store) -> None:

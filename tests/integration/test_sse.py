@@ -16,6 +16,7 @@ import pytest
 
 from backburner import Backburner
 from backburner.delivery.hub import Hub
+from backburner.domain.operations import GetJob, Prune
 from tests.integration.http_support import PATIENCE, Hand, Message, Web, make_bb, rebuild
 
 
@@ -197,6 +198,23 @@ def test_the_same_for_an_owner(web: Web, cursor: str) -> None:
     with web.follow("/events", cursor) as following:
         first = following.one()
     assert (first.event, first.id, first.data["reset"]) == ("snapshot", "o-1", True)
+
+
+def test_a_cursor_older_than_what_is_kept_begins_anew(web: Web, bb: Backburner) -> None:
+    removed, hand = web.submit(), Hand(bb)
+    hand.take()
+    hand.complete()
+    web.submit()
+    record = bb.store.read_sync(GetJob(removed))
+    assert record is not None
+    assert record.finished_at is not None
+    assert bb.store.write_sync(Prune(((record.finished_at, removed),))) == 1
+    with web.follow("/events", "o-1") as following:
+        first = following.one()
+    assert (first.event, first.data["reset"], len(first.data["jobs"])) == ("snapshot", True, 1)
+    with web.follow("/events", first.id) as following:
+        web.submit()
+        assert following.one().event == "job.submitted"
 
 
 def test_the_header_wins_over_the_query(web: Web, bb: Backburner) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from ..delivery.log import JobLog, Log, OwnerLog
 from ..delivery.sse import MEDIA_TYPE, encode, event_data
 from ..domain.errors import InvalidArguments, JobNotFound
-from ..domain.operations import GetJob, JobSnapshot, OwnerSnapshot, Tails
+from ..domain.operations import CanResume, GetJob, JobSnapshot, OwnerSnapshot
 from ..domain.outlook import UNKNOWN
 from .auth import owner
 from .jobs import base_of, full_job, outlooks_of
@@ -91,7 +91,7 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         if wants_json(request):
             return await _page(bb, log, cursor, limit)
         known = log.place(cursor) if cursor else None
-        if known is not None and known <= (log.end(await bb.store.read(Tails((), (owner,)))) or 0):
+        if known is not None and await bb.store.read(CanResume(owner, known)):
             return EventStream(bb.hubs.here(), log, b"", known, heartbeat)
         view = await bb.store.read(OwnerSnapshot(owner))
         base = base_of(request)

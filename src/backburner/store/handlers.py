@@ -89,6 +89,7 @@ READ: dict[type, Callable[..., Any]] = {
     op.ListJobs: reading.list_jobs,
     op.JobEvents: logs.job_events,
     op.OwnerEvents: logs.owner_events,
+    op.CanResume: logs.can_resume,
     op.Tails: reading.tails,
     op.JobSnapshot: reading.job_snapshot,
     op.OwnerSnapshot: reading.owner_snapshot,

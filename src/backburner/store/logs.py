@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import merge, nsmallest
 from operator import attrgetter
 
@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 
 from ..domain.events import RESET, TEXT, Event, apply_text
 from ..domain.json import decode
-from ..domain.operations import JobEvents, OwnerEvents
+from ..domain.operations import CanResume, JobEvents, OwnerEvents
 from . import tables
 from .connection import Connection, Row, Statement
 from .folding import unpack
@@ -40,12 +40,12 @@ def job_events(connection: Connection, query: JobEvents) -> tuple[Event, ...]:
 
 
 def owner_events(connection: Connection, query: OwnerEvents) -> tuple[Event, ...]:
-    """Folds of an owner's jobs overlap: those are read that begin before the page ends."""
+    """Folds of an owner's jobs overlap: those are read that begin before the page ends, the first ones first."""
     rows = connection.all(READ_OWNER_EVENTS, owner=query.owner, after=query.after, count=query.limit)
     page = [_event(row) for row in rows]
     begin = 0
     while True:
-        until = page[-1].position if len(page) >= query.limit and page[-1].position is not None else END
+        until = _end(page, query.limit)
         found = connection.all(
             FIND_OWNER_FOLDS,
             owner=query.owner,
@@ -56,11 +56,24 @@ def owner_events(connection: Connection, query: OwnerEvents) -> tuple[Event, ...
         )
         for first, job, last in found:
             begin = first
+            if first > _end(page, query.limit):
+                return tuple(page)
             for packed in connection.all(READ_FOLD, job=job, last=last):
                 page += [event for event in unpack(job, True, *packed) if (event.position or 0) > query.after]
-        page = nsmallest(query.limit, page, key=BY_POSITION)
+            page = nsmallest(query.limit, page, key=BY_POSITION)
         if len(found) < FOLDS_AT_ONCE:
             return tuple(page)
+
+
+def _end(page: Sequence[Event], limit: int) -> int:
+    """The position behind which nothing more comes into the page."""
+    last = page[-1].position if len(page) == limit else None
+    return END if last is None else last
+
+
+def can_resume(connection: Connection, query: CanResume) -> bool:
+    position, pruned = connection.one(READ_STREAM, owner=query.owner) or (0, None)
+    return int(pruned or 0) <= query.after <= int(position)
 
 
 def texts(connection: Connection, job: str) -> dict[str, str]:
@@ -99,6 +112,9 @@ READ_OWNER_EVENTS = Statement(
     .where(events.c.owner == bindparam("owner"), events.c.position > bindparam("after"))
     .order_by(events.c.position)
     .limit(bindparam("count"))
+)
+READ_STREAM = Statement(
+    select(tables.streams.c.position, tables.streams.c.pruned).where(tables.streams.c.owner == bindparam("owner"))
 )
 READ_JOB_FOLDS = Statement(
     select(folds.c.job_id, folds.c.owner, folds.c.last_seq, folds.c.places, folds.c.text)

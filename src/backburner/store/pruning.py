@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, exists, func, or_, select, update
 
 from ..domain.operations import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from . import tables
@@ -56,8 +57,18 @@ def prune(batch: Batch, operation: Prune) -> int:
     ended_at = {job: at for at, job in operation.jobs}
     rows = batch.connection.among(HOLD_ENDED, list(ended_at)) if ended_at else []
     same = [row for *row, at in rows if at == ended_at[row[0]]]
+    _shorten_streams(batch, [job for job, *_ in same])
     erase_jobs(batch, [(job, owner, task, queue, status) for job, owner, task, queue, status in same])
     return len(same)
+
+
+def _shorten_streams(batch: Batch, ended: Sequence[str]) -> None:
+    """Note where the streams of these jobs' owners have no gap behind them; a job's last event is never folded."""
+    ends: dict[str, int] = {}
+    for owner, position in batch.connection.among(LAST_POSITIONS, ended) if ended else []:
+        ends[owner] = max(position, ends.get(owner, 0))
+    rows = [{"owner_": owner, "end": end} for owner, end in sorted(ends.items())]
+    batch.connection.many(SHORTEN_STREAM, rows)
 
 
 def prune_notifications(batch: Batch, operation: PruneNotifications) -> int:
@@ -113,6 +124,21 @@ HOLD_ENDED = Family(
         .order_by(jobs.c.id)
         .with_for_update(skip_locked=True)
     )
+)
+LAST_POSITIONS = Family(
+    lambda among: (
+        select(tables.events.c.owner, func.max(tables.events.c.position))
+        .where(among(tables.events.c.job_id), tables.events.c.owner.is_not(None))
+        .group_by(tables.events.c.owner)
+    )
+)
+SHORTEN_STREAM = Statement(
+    update(tables.streams)
+    .where(
+        tables.streams.c.owner == bindparam("owner_"),
+        func.coalesce(tables.streams.c.pruned, 0) < bindparam("end", type_=BigInteger),
+    )
+    .values(pruned=bindparam("end", type_=BigInteger))
 )
 OLDEST_NOTIFICATIONS = Statement(select(inbox.c.id, inbox.c.created_at).order_by(inbox.c.id).limit(bindparam("count")))
 DELETE_NOTIFICATION = Statement(delete(inbox).where(inbox.c.id == bindparam("number")))

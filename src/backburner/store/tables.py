@@ -485,12 +485,13 @@ folds = Table(
 )
 
 # Where an owner's stream ends. Updated last in a transaction and in the order of owners, so that positions are
-# free of gaps and in the order of commits.
+# free of gaps and in the order of commits. Up to `pruned` events may be missing: their jobs were kept long enough.
 streams = Table(
     "bb_streams",
     metadata,
     Column("owner", NAME, primary_key=True),
     Column("position", BigInteger, nullable=False),
+    Column("pruned", BigInteger),
     sqlite_with_rowid=False,
 )
 

@@ -37,7 +37,7 @@ LOOK = 5.0
 """Seconds between two looks for something to do: one read, which an idle worker hardly feels."""
 PAUSE = 0.005
 """Seconds between the parts of a long chore, or as long as the part took: submits and claims come first."""
-JOBS_AT_ONCE = 50
+JOBS_AT_ONCE = 25
 """What one transaction removes."""
 
 

@@ -25,6 +25,7 @@ from .owning import Cancel, Erase, MarkRead, PauseQueue, Retry, Submit, SubmitSt
 from .pruning import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from .queries import (
     CancelRequests,
+    CanResume,
     CountJobs,
     CountUnread,
     GetJob,
@@ -74,6 +75,7 @@ __all__ = [
     "AppendText",
     "Ask",
     "Asked",
+    "CanResume",
     "Cancel",
     "CancelMembers",
     "CancelRequests",

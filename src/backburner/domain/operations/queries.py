@@ -61,6 +61,15 @@ class Tails(Query[tuple[Mapping[str, int], Mapping[str, int]]]):
 
 
 @dataclass(frozen=True, slots=True)
+class CanResume(Query[bool]):
+    """Whether everything that came ``after`` this place in the owner's stream is still there: not if it lies beyond the
+    end, nor if jobs whose events were behind it have been pruned since."""
+
+    owner: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobSnapshot(Query["Snapshot | None"]):
     """A job with its text so far, as of one moment."""
 

@@ -251,6 +251,7 @@ def _create_waits() -> None:
 
 
 def _create_folds() -> None:
+    op.add_column("bb_streams", sa.Column("pruned", sa.BigInteger()))
     op.add_column("bb_channels", sa.Column("folded", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index(
         "ix_bb_channels_unfolded",
