@@ -28,9 +28,15 @@ from .transacting import InSession, refuse_inside
 from .waiting import Waiting
 
 if TYPE_CHECKING:
+    from types import UnionType
+    from typing import _SpecialForm
+
     from sqlalchemy.orm import Session
 
     from .llm.client import Llm
+
+    Form = Mapping[str, Any] | UnionType | _SpecialForm
+    """What describes an answer and is no class: a JSON Schema, ``Literal[…]``, a union."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -231,11 +237,13 @@ class Run:
     @overload
     async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None) -> R: ...
     @overload
-    async def ask(self, prompt: str, schema: Any, *, timeout: float | None = None) -> Any: ...
+    async def ask(self, prompt: str, schema: Form, *, timeout: float | None = None) -> Any: ...
     @overload
     async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None, default: D) -> R | D: ...
     @overload
-    async def ask(self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any) -> Any: ...
+    async def ask(self, prompt: str, *, timeout: float | None = None, default: D) -> bool | D: ...
+    @overload
+    async def ask(self, prompt: str, schema: Form, *, timeout: float | None = None, default: Any) -> Any: ...
     async def ask(
         self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any | Nothing = NOTHING
     ) -> Any:

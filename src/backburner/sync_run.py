@@ -15,7 +15,13 @@ from .threads import CANCELLED, to_its_end
 from .transacting import refuse_inside
 
 if TYPE_CHECKING:
+    from types import UnionType
+    from typing import _SpecialForm
+
     from sqlalchemy.orm import Session
+
+    Form = Mapping[str, Any] | UnionType | _SpecialForm
+    """What describes an answer and is no class: a JSON Schema, ``Literal[…]``, a union."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,11 +108,13 @@ class SyncRun:
     @overload
     def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None) -> R: ...
     @overload
-    def ask(self, prompt: str, schema: Any, *, timeout: float | None = None) -> Any: ...
+    def ask(self, prompt: str, schema: Form, *, timeout: float | None = None) -> Any: ...
     @overload
     def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None, default: D) -> R | D: ...
     @overload
-    def ask(self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any) -> Any: ...
+    def ask(self, prompt: str, *, timeout: float | None = None, default: D) -> bool | D: ...
+    @overload
+    def ask(self, prompt: str, schema: Form, *, timeout: float | None = None, default: Any) -> Any: ...
     def ask(
         self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any | Nothing = NOTHING
     ) -> Any:

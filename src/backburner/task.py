@@ -51,6 +51,7 @@ from .run import Run, current_run
 if TYPE_CHECKING:
     from .app import Backburner
     from .outcomes import Ending
+    from .sync_run import SyncRun
 
 log = logging.getLogger("backburner.task")
 
@@ -258,9 +259,9 @@ class Task(Generic[P, R]):
             log.exception("the words of task %s failed; the notification gets plain ones", self.name)
             return default_notice(self.name, kind, detail)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function itself, for tests."""
-        return self.function(*args, **kwargs)
+    def __call__(self, run: Run | SyncRun, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The function itself, for tests; an async one's answer is to be awaited."""
+        return self.function(run, *args, **kwargs)
 
 
 class Submission(Generic[P, R]):
