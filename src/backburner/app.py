@@ -441,20 +441,28 @@ class Backburner:
         end open event streams are closed and the worker is drained.
         """
         from .http.shutdown import streams_end_on_signals
-        from .wiring import make_worker_thread
 
         self.has_lifespan = True
         await asyncio.to_thread(self._open)
-        worker = make_worker_thread(self.run_worker) if self.settings.embedded_worker and self.tasks else None
-        if worker is not None:
-            worker.start()
+        stop_worker = self.start_worker() if self.settings.embedded_worker and self.tasks else None
         try:
             with streams_end_on_signals(self):
                 yield
         finally:
-            if worker is not None:
-                await asyncio.to_thread(worker.stop)
+            if stop_worker is not None:
+                await asyncio.to_thread(stop_worker)
             await asyncio.to_thread(self.close)
+
+    def start_worker(self) -> Callable[[], None]:
+        """Work on the registered tasks on a thread of its own, beside whatever this process does.
+
+        Call the answer to drain the worker; it returns when that has ended.
+        """
+        from .wiring import make_worker_thread
+
+        worker = make_worker_thread(self.run_worker)
+        worker.start()
+        return worker.stop
 
     async def run_worker(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -25,6 +25,7 @@ from .domain.errors import (
     ResultTimeout,
     Retry,
 )
+from .domain.events import Event
 from .domain.ids import new_id
 from .domain.job import JobRecord, NewJob, Status, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
@@ -35,6 +36,7 @@ from .domain.operations import (
     Cancel,
     GetJob,
     GetResult,
+    JobEvents,
     JobQuestions,
     Limit,
     Outlooks,
@@ -407,6 +409,22 @@ class Job(Generic[R]):
             return self.record
         self.record = self._bb.watcher.wait_sync(self.id, lambda record: record.status.finished, timeout)
         return self.record
+
+    def events_sync(self, after: int = 0) -> Iterator[Event]:
+        """The job's log behind the ``seq`` ``after``, event by event as they come, until the job has ended."""
+        place = after
+
+        def is_news(record: JobRecord) -> bool:
+            return record.seq > place or record.status.finished
+
+        while True:
+            record = self._bb.watcher.wait_sync(self.id, is_news, None)
+            events = self._bb.store.read_sync(JobEvents(self.id, place))
+            yield from events
+            if events:
+                place = events[-1].seq
+            elif record.status.finished:
+                return
 
     async def cancel(self) -> JobRecord:
         """Ask for an end; a pending job is cancelled at once, a running one as soon as it listens."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..domain.events import TERMINAL, Event
-from ..domain.operations import JobEvents, OwnerEvents
+from ..domain.operations import JobEvents, OwnerEvents, Query
 from ..ports import Store
 from .sse import encode, event_data
 
@@ -39,8 +39,11 @@ class Log(ABC):
     __slots__ = ()
 
     @abstractmethod
+    def query(self, after: int, limit: int = PAGE) -> Query[tuple[Event, ...]]:
+        """Asks for the events behind ``after``, oldest first."""
+
     def read(self, store: Store, after: int, limit: int = PAGE) -> asyncio.Future[tuple[Event, ...]]:
-        """The events behind ``after``, oldest first."""
+        return store.read(self.query(after, limit))
 
     @abstractmethod
     def number(self, event: Event) -> int:
@@ -76,8 +79,8 @@ class JobLog(Log):
     prefix: ClassVar[str] = "j-"
     largest: ClassVar[int] = 2**31 - 1
 
-    def read(self, store: Store, after: int, limit: int = PAGE) -> asyncio.Future[tuple[Event, ...]]:
-        return store.read(JobEvents(self.job, after, limit))
+    def query(self, after: int, limit: int = PAGE) -> Query[tuple[Event, ...]]:
+        return JobEvents(self.job, after, limit)
 
     def number(self, event: Event) -> int:
         return event.seq
@@ -97,8 +100,8 @@ class OwnerLog(Log):
     prefix: ClassVar[str] = "o-"
     largest: ClassVar[int] = 2**63 - 1
 
-    def read(self, store: Store, after: int, limit: int = PAGE) -> asyncio.Future[tuple[Event, ...]]:
-        return store.read(OwnerEvents(self.owner, after, limit))
+    def query(self, after: int, limit: int = PAGE) -> Query[tuple[Event, ...]]:
+        return OwnerEvents(self.owner, after, limit)
 
     def number(self, event: Event) -> int:
         assert event.position is not None, "an event in an owner's stream has a position"

@@ -16,7 +16,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 async def read_json(request: Request) -> Any:
     """Raises a 400 problem for what is not JSON (RFC 8259: no NaN either)."""
-    body = await request.body()
+    return parse_json(await request.body())
+
+
+def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:

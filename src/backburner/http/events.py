@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from ..delivery.log import JobLog, Log, OwnerLog
 from ..delivery.sse import MEDIA_TYPE, encode, event_data
 from ..domain.errors import InvalidArguments, JobNotFound
+from ..domain.events import Event
 from ..domain.operations import CanResume, GetJob, JobSnapshot, OwnerSnapshot
 from ..domain.outlook import UNKNOWN
 from .auth import owner
@@ -120,14 +121,22 @@ def _snapshot(log: Log, number: int, content: Mapping[str, Any], reset: bool) ->
 
 
 async def _page(bb: Backburner, log: Log, cursor: str | None, limit: int) -> Response:
+    after = place_of(log, cursor)
+    return JSONResponse(page_of(log, await log.read(bb.store, after, limit), after))
+
+
+def place_of(log: Log, cursor: str | None) -> int:
+    """Raises `InvalidArguments`."""
     after = log.place(cursor) if cursor else 0
     if after is None:
         raise InvalidArguments(f"{cursor!r} is no cursor of this log", {"after": "no cursor of this log"})
-    events = await log.read(bb.store, after, limit)
-    content = {
+    return after
+
+
+def page_of(log: Log, events: Sequence[Event], after: int) -> dict[str, Any]:
+    return {
         "events": [
             {"id": log.cursor(log.number(event)), "event": event.kind, "data": event_data(event)} for event in events
         ],
         "next": log.cursor(log.number(events[-1]) if events else after),
     }
-    return JSONResponse(content)

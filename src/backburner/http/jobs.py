@@ -24,6 +24,7 @@ from .statistics import statistics
 
 if TYPE_CHECKING:
     from ..app import Backburner
+    from ..task import Submission as TaskSubmission
 
 Owner = Annotated[str, Depends(owner)]
 
@@ -40,17 +41,7 @@ def job_routes(bb: Backburner) -> APIRouter:
     )
     async def submit_job(request: Request, owner: Owner) -> Response:
         """Put a job on disk. Only tasks that are marked public can be submitted here."""
-        wanted = _parse(await read_json(request))
-        task = bb.tasks.get(wanted.task)
-        if task is None or not task.options.public:
-            raise UnknownTask(
-                f"There is no task {wanted.task!r} that is open to this interface: public=True opens one."
-            )
-        args = task.parameters.check(wanted.args)
-        priority = None if wanted.priority is None else min(max(wanted.priority, 1), 10)
-        submission = task.using(
-            owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at, key=wanted.key
-        )
+        submission, args = submission_of(bb, await read_json(request), owner)
         record = (await submission.submit(**args)).record
         content = job_json(replace(record, args=args if record.args is None else record.args), base=base_of(request))
         return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1"})
@@ -153,6 +144,20 @@ async def outlooks_of(bb: Backburner, records: Iterable[JobRecord]) -> Mapping[s
     """What those that have not ended may expect."""
     live = [record.id for record in records if not record.status.finished]
     return await bb.store.read(Outlooks(live)) if live else {}
+
+
+def submission_of(bb: Backburner, body: Any, owner: str) -> tuple[TaskSubmission[Any, Any], dict[str, Any]]:
+    """What the body of a submit asks for, and the arguments. Raises `InvalidArguments`, `UnknownTask`."""
+    wanted = _parse(body)
+    task = bb.tasks.get(wanted.task)
+    if task is None or not task.options.public:
+        raise UnknownTask(f"There is no task {wanted.task!r} that is open to this interface: public=True opens one.")
+    args = task.parameters.check(wanted.args)
+    priority = None if wanted.priority is None else min(max(wanted.priority, 1), 10)
+    submission = task.using(
+        owner=owner, priority=priority, delay=wanted.delay or 0, run_at=wanted.run_at, key=wanted.key
+    )
+    return submission, args
 
 
 def base_of(request: Request) -> str:

@@ -25,7 +25,7 @@ def within_limits(request: Request) -> Request:
         return request
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length) > len(str(MAX_BYTES)) or int(length) > MAX_BYTES):
-        raise _too_large()
+        raise too_large()
     return Request(request.scope, _limited(request.receive))
 
 
@@ -56,11 +56,11 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > MAX_BYTES:
-            raise _too_large()
+            raise too_large()
         return message
 
     return receive_within_limit
 
 
-def _too_large() -> TooLarge:
+def too_large() -> TooLarge:
     return TooLarge("The body is over 16 MiB. Store the data elsewhere and pass a reference.")

@@ -1,0 +1,243 @@
+"""backburner in a Flask application: the routes under ``/backburner``, and a worker beside it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+try:
+    import flask
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("backburner.flask needs Flask: install backburner[flask]", name="flask") from None
+from starlette.requests import Request
+
+from .delivery.log import JobLog, Log, OwnerLog
+from .domain.errors import IllegalTransition, InvalidArguments, JobNotFound
+from .domain.job import JobRecord, Status
+from .domain.json import MAX_BYTES, decode, refuse_nul
+from .domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retry
+from .http.auth import identify
+from .http.body import parse_json
+from .http.events import page_of, place_of
+from .http.jobs import submission_of
+from .http.limits import too_large, within_limits
+from .http.problems import problem_of
+from .http.schemas import PREFIX, job_json, job_summary
+
+if TYPE_CHECKING:
+    from .app import Backburner
+
+EXTENSION = "backburner"
+LARGEST_PAGE = 500
+
+View = Callable[..., "flask.Response"]
+
+
+class BackburnerFlask:
+    """``BackburnerFlask(app, bb)``, or ``extension = BackburnerFlask(bb=bb)`` and later ``extension.init_app(app)``.
+
+    Registers the routes under ``/backburner``; whoever may call FastAPI's may call these. With ``worker`` (the default
+    is the setting `BACKBURNER_EMBEDDED_WORKER`) a worker runs in this process from its first request on: not before,
+    because a server may load the application in one process and serve it in others. `start` starts it sooner. The
+    worker is drained and the store closed when the interpreter ends, or by `close`.
+    """
+
+    def __init__(
+        self, app: flask.Flask | None = None, bb: Backburner | None = None, *, worker: bool | None = None
+    ) -> None:
+        self._bb = bb
+        self._wanted = worker
+        self._lock = threading.Lock()
+        self._stop_worker: Callable[[], None] | None = None
+        self._process = 0
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask, bb: Backburner | None = None) -> None:
+        """Raises `ValueError` where no Backburner was given."""
+        self._bb = bb = bb or self._bb
+        if bb is None:
+            raise ValueError("BackburnerFlask needs a Backburner: BackburnerFlask(app, bb)")
+        bb.has_lifespan = True
+        app.extensions[EXTENSION] = self
+        app.register_blueprint(make_blueprint(bb))
+        app.before_request(self.start)
+        # A worker needs the pools of concurrent.futures to drain. What was registered last ends first, so that module
+        # has to be there already.
+        import_module("concurrent.futures.thread")
+        getattr(threading, "_register_atexit", atexit.register)(self.close)
+
+    def start(self) -> None:
+        """Start the worker, unless one runs in this process or none is wanted."""
+        if self._process == os.getpid():
+            return
+        bb = self._bb
+        assert bb is not None, "init_app comes first"
+        with self._lock:
+            if self._process == os.getpid():
+                return
+            self._process = os.getpid()
+            wanted = bb.settings.embedded_worker if self._wanted is None else self._wanted
+            self._stop_worker = bb.start_worker() if wanted and bb.tasks else None
+
+    def close(self) -> None:
+        """Drain the worker and close the store; a later request opens it again."""
+        with self._lock:
+            ours = self._process == os.getpid()
+            stop_worker, self._stop_worker, self._process = self._stop_worker, None, 0
+        if stop_worker is not None and ours:
+            stop_worker()
+        if self._bb is not None:
+            self._bb.close()
+
+
+def make_blueprint(bb: Backburner) -> flask.Blueprint:
+    """The routes for jobs and their events; events come as pages of JSON."""
+    blueprint = flask.Blueprint(EXTENSION, __name__, url_prefix=PREFIX)
+
+    def route(rule: str, method: str, status: int = 200) -> Callable[[Callable[..., Any]], None]:
+        def register(view: Callable[..., Any]) -> None:
+            blueprint.add_url_rule(rule, view.__name__, answering(view, status), methods=[method])
+
+        return register
+
+    @route("/jobs", "POST", 202)
+    def submit_job(owner: str) -> Any:
+        submission, args = submission_of(bb, parse_json(read_body()), owner)
+        record = submission.submit_sync(**args).record
+        content = job_json(replace(record, args=args if record.args is None else record.args), base=base())
+        return content, {"Location": content["urls"]["self"], "Retry-After": "1"}
+
+    @route("/jobs", "GET")
+    def list_jobs(owner: str) -> Any:
+        asked = flask.request.args
+        limit = number("limit", 50, 200)
+        wanted = asked.get("status")
+        if wanted is not None and wanted not in list(Status):
+            known = ", ".join(Status)
+            raise InvalidArguments(f"status is {wanted!r}: choose one of {known}", {"status": f"one of {known}"})
+        status = Status(wanted) if wanted is not None else None
+        query = ListJobs(owner, status, asked.get("task"), asked.get("queue"), None, asked.get("cursor"), limit + 1)
+        found = bb.store.read_sync(query)
+        shown = found[:limit]
+        following = shown[-1].id if len(found) > limit else None
+        return {"jobs": [job_summary(record, base()) for record in shown], "next": following}
+
+    @route("/jobs/<id>", "GET")
+    def get_job(owner: str, id: str) -> Any:
+        return full_job(find(id, owner))
+
+    @route("/jobs/<id>", "DELETE", 204)
+    def erase_job(owner: str, id: str) -> Any:
+        bb.store.write_sync(Erase(id, owner))
+
+    @route("/jobs/<id>/cancel", "POST")
+    def cancel_job(owner: str, id: str) -> Any:
+        return full_job(bb.store.write_sync(Cancel(id, owner)))
+
+    @route("/jobs/<id>/retry", "POST")
+    def retry_job(owner: str, id: str) -> Any:
+        return full_job(bb.store.write_sync(Retry(id, owner)))
+
+    @route("/jobs/<id>/result", "GET")
+    def get_result(owner: str, id: str) -> Any:
+        record = find(id, owner)
+        result = bb.store.read_sync(GetResult(id)) if record.status is Status.COMPLETED else None
+        if result is None:
+            raise IllegalTransition(f"job {id} is {record.status}: only a completed job has a result")
+        return decode(result), {"Content-Disposition": f'attachment; filename="{id}.json"'}
+
+    @route("/jobs/<id>/events", "GET")
+    def job_events(owner: str, id: str) -> Any:
+        find(id, owner)
+        return page(JobLog(id))
+
+    @route("/events", "GET")
+    def owner_events(owner: str) -> Any:
+        return page(OwnerLog(owner))
+
+    def find(id: str, owner: str) -> JobRecord:
+        record = bb.store.read_sync(GetJob(id, owner))
+        if record is None:
+            raise JobNotFound(f"there is no job {id}")
+        return record
+
+    def full_job(record: JobRecord) -> dict[str, Any]:
+        text = bb.store.read_sync(GetResult(record.id)) if record.status is Status.COMPLETED else None
+        return job_json(record, decode(text) if text is not None else None, base())
+
+    def page(log: Log) -> dict[str, Any]:
+        after = place_of(log, flask.request.headers.get("Last-Event-ID") or flask.request.args.get("after"))
+        return page_of(log, bb.store.read_sync(log.query(after, number("limit", 200, LARGEST_PAGE))), after)
+
+    return blueprint
+
+
+def answering(view: Callable[..., Any], status: int) -> View:
+    """The view for whom the request comes from; its errors are problems (RFC 9457)."""
+
+    def answer(**places: str) -> flask.Response:
+        asked = as_starlette(flask.request, places)
+        try:
+            within_limits(asked)
+            found = view(identify(asked), **places)
+        except Exception as error:
+            problem = problem_of(error, asked)
+            return flask.Response(bytes(problem.body), problem.status_code, dict(problem.headers))
+        content, headers = found if isinstance(found, tuple) else (found, {})
+        response = flask.Response(status=status) if status == 204 else flask.jsonify(content)
+        response.status_code = status
+        response.headers.update(headers)
+        return response
+
+    return answer
+
+
+def as_starlette(request: flask.Request, places: Mapping[str, str]) -> Request:
+    """What the rules of the HTTP interface look at, so that there is one set of them."""
+    peer = request.environ.get("REMOTE_ADDR")
+    return Request(
+        {
+            "type": "http",
+            "method": request.method,
+            "scheme": request.scheme,
+            "path": request.path,
+            "query_string": request.query_string,
+            "root_path": request.root_path,
+            "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers],
+            "client": (peer, 0) if peer else None,
+            "server": None,
+            "path_params": dict(places),
+        }
+    )
+
+
+def read_body() -> bytes:
+    """Raises `TooLarge` above 16 MiB, `InvalidArguments` for NUL in it."""
+    body = flask.request.stream.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise too_large()
+    with contextlib.suppress(ValueError, RecursionError):  # no JSON: whoever parses it says so
+        refuse_nul(body.decode())
+    return body
+
+
+def number(name: str, default: int, largest: int) -> int:
+    """A parameter of the address. Raises `InvalidArguments`."""
+    given = flask.request.args.get(name)
+    if given is None:
+        return default
+    if not given.isascii() or not given.isdecimal() or len(given) > 6 or not 1 <= int(given) <= largest:
+        raise InvalidArguments(f"{name} is {given[:50]!r}: choose 1 to {largest}", {name: f"1 to {largest}"})
+    return int(given)
+
+
+def base() -> str:
+    """What stands before every address of the application: where it is mounted."""
+    return flask.request.root_path.rstrip("/")
