@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ from .delivery.log import JobLog, Log, OwnerLog
 from .domain.errors import IllegalTransition, InvalidArguments, JobNotFound
 from .domain.job import JobRecord, Status
 from .domain.json import MAX_BYTES, decode, refuse_nul
-from .domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Retry
+from .domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Outlooks, Retry
+from .domain.outlook import UNKNOWN, Outlook
 from .http.auth import identify
 from .http.body import parse_json
 from .http.events import page_of, place_of
@@ -127,7 +128,9 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
         found = bb.store.read_sync(query)
         shown = found[:limit]
         following = shown[-1].id if len(found) > limit else None
-        return {"jobs": [job_summary(record, base()) for record in shown], "next": following}
+        ahead = outlooks(shown)
+        jobs = [job_summary(record, base(), ahead.get(record.id, UNKNOWN)) for record in shown]
+        return {"jobs": jobs, "next": following}
 
     @route("/jobs/<id>", "GET")
     def get_job(owner: str, id: str) -> Any:
@@ -170,7 +173,12 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
 
     def full_job(record: JobRecord) -> dict[str, Any]:
         text = bb.store.read_sync(GetResult(record.id)) if record.status is Status.COMPLETED else None
-        return job_json(record, decode(text) if text is not None else None, base())
+        result = decode(text) if text is not None else None
+        return job_json(record, result, base(), outlooks([record]).get(record.id, UNKNOWN))
+
+    def outlooks(records: Sequence[JobRecord]) -> Mapping[str, Outlook]:
+        live = tuple(record.id for record in records if not record.status.finished)
+        return bb.store.read_sync(Outlooks(live)) if live else {}
 
     def page(log: Log) -> dict[str, Any]:
         after = place_of(log, flask.request.headers.get("Last-Event-ID") or flask.request.args.get("after"))
