@@ -206,6 +206,15 @@ def test_a_long_line_is_counted_and_reckoned(store: Store) -> None:
     ]
 
 
+def test_a_long_line_behind_busy_slots_waits_for_the_next_of_them_and_not_for_all(store: Store) -> None:
+    measure(store, 100.0)
+    worker = work(store, 50)
+    jobs: list[NewJob] = [new_job() for _ in range(350)]
+    store.write_sync(Submit(tuple(jobs)))
+    assert len(claim(store, worker, 50)) == 50
+    assert ask(store, jobs[-1].id) == Outlook(300, pytest.approx(100.0 * (299.5 / 50 + 1), rel=0.05))
+
+
 def test_of_many_waiting_jobs_only_the_first_in_the_line_are_told(store: Store) -> None:
     jobs = [submit(store) for _ in range(25)]
     assert set(jobs[:20]) == set(store.read_sync(Outlooks(jobs)))

@@ -116,22 +116,30 @@ class _Play:
 
     def _next(self) -> tuple[Queued, int] | None:
         """The first job that may start now, out of its line, with its pool."""
-        open_lines = [(each[0].order, key) for key, each in self._lines.items() if self._pool_for(*key) is not None]
-        if not open_lines:
+        if not any(free > 0 for free in self._free):
             return None
-        _, key = min(open_lines)
-        pool = self._pool_for(*key)
-        assert pool is not None
-        job = self._lines[key].popleft()
-        if not self._lines[key]:
-            del self._lines[key]
-        return job, pool
+        first: tuple[Queued, int] | None = None
+        for (queue, task), line in self._lines.items():
+            if first is None or line[0].order < first[0].order:
+                pool = self._pool_for(queue, task)
+                if pool is not None:
+                    first = line[0], pool
+        if first is not None:
+            key = first[0].queue, first[0].task
+            self._lines[key].popleft()
+            if not self._lines[key]:
+                del self._lines[key]
+        return first
 
     def _pool_for(self, queue: str, task: str) -> int | None:
+        """The pool that has most room for a job of the task."""
         if any(self._room.get(scope, 1) <= 0 for scope in scopes_of(queue, task)):
             return None
-        fitting = [number for number, pool in enumerate(self._pools) if self._free[number] > 0 and task in pool.tasks]
-        return max(fitting, key=lambda number: self._free[number], default=None)
+        found, most = None, 0
+        for number, free in enumerate(self._free):
+            if free > most and task in self._pools[number].tasks:
+                found, most = number, free
+        return found
 
     def _occupy(self, job: Busy, now: float) -> None:
         self._change(job, -1)

@@ -175,7 +175,12 @@ def _loads(
     paused: Iterable[str],
     known: set[str],
 ) -> dict[tuple[str, str], float] | None:
-    """Seconds of work by queue and task, None where some of it was never measured. What runs is half done."""
+    """Seconds of work by queue and task, None where some of it was never measured.
+
+    What runs is half done on average, and when the next slot is free all others are still taken: only one such half is
+    in the way.
+    """
+    half = 0.5 / max(running.total(), 1)
     loads: dict[tuple[str, str], float] = {}
     for place in ahead.keys() | running.keys():
         queue, task = place
@@ -187,7 +192,7 @@ def _loads(
         seconds = scene.expected(task)
         if seconds is None:
             return None
-        loads[place] = (waiting + running[place] / 2) * seconds
+        loads[place] = (waiting + running[place] * half) * seconds
     return loads
 
 

@@ -23,7 +23,8 @@ jobs, leases, workers, timings, changes = (
     tables.count_changes,
 )
 
-PLAYED_OUT = 500
+PLAYED_OUT = 200
+MOST_BUSY = 1000
 """Waiting and running jobs that are looked at one by one; what is more is reckoned by its sum."""
 
 
@@ -40,12 +41,15 @@ class Scene:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._expected: dict[tuple[str, float | None], float | None] = {}
         self.now = connection.now()
 
     def expected(self, task: str, size: float | None = None) -> float | None:
         """Seconds that a job of the task takes, None while none was measured."""
-        timing = self._timings.get(task) or self._fresh.get(task)
-        return timing.expected(size) if timing is not None else None
+        if (task, size) not in self._expected:
+            timing = self._timings.get(task) or self._fresh.get(task)
+            self._expected[task, size] = timing.expected(size) if timing is not None else None
+        return self._expected[task, size]
 
     def left(self, task: str, size: float | None, started_at: int | None, percent: float) -> float | None:
         """Seconds until a running job has ended."""
@@ -62,8 +66,8 @@ class Scene:
 
     def busy(self) -> list[Running] | None:
         """What runs, None when that is too much to look at one by one."""
-        rows = self._connection.all(READ_BUSY, count=PLAYED_OUT + 1)
-        if len(rows) > PLAYED_OUT:
+        rows = self._connection.all(READ_BUSY, count=MOST_BUSY + 1)
+        if len(rows) > MOST_BUSY:
             return None
         number = {pool.tasks: number for number, pool in enumerate(self.slots.pools)}
         pool_of = {worker: number[tasks] for worker, tasks, _ in self._workers}
