@@ -298,3 +298,22 @@ async def test_a_job_that_asks_waits_for_its_answer_or_for_the_clock(bb: Backbur
             clock.advance(hours=2)
             assert [ignored.id] == [job.id for job in (await testing.drain(bb)).completed]
         assert await ignored.result() == "kept"
+
+
+async def test_inline_runs_what_is_submitted_together(bb: Backburner) -> None:
+    ended = []
+
+    @bb.task
+    async def double(run: Run, number: int) -> int:
+        return 2 * number
+
+    @bb.task
+    async def together(run: Run, batch: str) -> None:
+        ended.append(batch)
+
+    with testing.inline(bb):
+        jobs = await double.submit_many([{"number": 1}, (2,)])
+        assert [2, 4] == [await job.result() for job in jobs]
+        async with bb.batch("Double", on_complete=together) as batch:
+            batch.add(double, 3)
+        assert [batch.id] == ended

@@ -73,6 +73,11 @@ async def good_submits(session: AsyncSession) -> None:
     job = await greet.using(run_at=datetime(2030, 1, 1)).submit("a")
     assert_type(await job.wait(timeout=1), JobRecord)
     assert_type(await job.answer(True), JobRecord)
+    assert_type(await greet.submit_many([{"name": "a"}, ("b", 2)]), list[Job[list[str]]])
+    assert_type(when.using(owner="ann").submit_many_sync([(1,)]), list[Job[datetime]])
+    async with bb.batch("All", owner="ann", on_complete=nightly) as batch:
+        assert_type(batch.add(greet, "a", times=2), Job[list[str]])
+        assert_type(batch.add(when.using(priority=9), day=1), Job[datetime])
 
 async def good_run(run: Run) -> None:
     assert_type(await run.gather(*[run.step(f"part {n}", fetch, url=str(n)) for n in range(3)], limit=2), list[bytes])
@@ -132,6 +137,12 @@ async def bad_submits(sync: Session, session: AsyncSession) -> None:
     await nightly.submit(nmae="a")
     await (await greet.submit("a")).result(timeout="long")
     greet(1, "a")
+    await greet.submit_many(["a"])
+    batch = bb.batch("All", on_complete=fetch)
+    batch.add(greet, 1)
+    batch.add(greet.using(owner="ann"), "a", time=2)
+    batch.add(fetch, "a")
+    bb.batch("All", ownr="ann")
 
 async def bad_run(run: Run) -> None:
     await run.gather(run.step("a", len, "x"), limit="all")
