@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -32,6 +32,7 @@ from .task import (
     Task,
     TaskOptions,
     Words,
+    known_cache,
     known_kinds,
     known_limit,
     known_retention,
@@ -134,6 +135,9 @@ class Backburner:
         expires: float | None = None,
         retry_on: tuple[type[Exception], ...] | None = None,
         give_up_on: tuple[type[Exception], ...] = (),
+        cache: timedelta | None = None,
+        cache_scope: Literal["owner", "everyone"] = "owner",
+        cache_args: Sequence[str] | None = None,
         process: bool = False,
         backoff: Backoff | None = None,
         notify: Iterable[str] = ("asked", "completed", "failed"),
@@ -152,6 +156,9 @@ class Backburner:
         owner_concurrency: int | None = None,
         rate: tuple[int, float] | None = None,
         retention: float | timedelta | str | None = None,
+        cache: timedelta | None = None,
+        cache_scope: Literal["owner", "everyone"] = "owner",
+        cache_args: Sequence[str] | None = None,
         **options: Any,
     ) -> Any:
         """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
@@ -162,18 +169,26 @@ class Backburner:
         many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
         whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
         seconds after which a job that was not started fails. ``detached``: submitted inside a run, its jobs are not
-        cancelled with that. ``public``: it may be submitted over HTTP. ``process``: an
-        ordinary function runs in a child process, which timeout and cancel kill; for work that keeps the processor
-        busy. ``notify``: which of started, progress, completed, failed put a notification into the owner's inbox, and
-        ``words(kind, args, reason)`` what it says. ``retention``: how long ended jobs are kept where that is not as
-        `BACKBURNER_RETENTION` says, in seconds or as there (``"completed=1h,failed=forever"``). The name is the
-        function's unless given.
+        cancelled with that. ``cache``: submits of the same work share one execution, and its result answers further
+        ones at once for that long; the same are those of one owner, or with ``cache_scope="everyone"`` of anybody (the
+        run has no owner then), that agree in ``cache_args`` (names of arguments; None is all). One with a delay runs by
+        itself. ``public``: it may be submitted over HTTP. ``process``: an ordinary function runs in a child process,
+        which timeout and cancel kill; for work that keeps the processor busy. ``notify``: which of started, progress,
+        completed, failed put a notification into the owner's inbox, and ``words(kind, args, reason)`` what it says.
+        ``retention``: how long ended jobs are kept where that is not as `BACKBURNER_RETENTION` says, in seconds or as
+        there (``"completed=1h,failed=forever"``). The name is the function's unless given.
         """
         limit = known_limit(concurrency, owner_concurrency, rate)
         kept = known_retention(retention)
         refuse_unknown(options)
+        shared = known_cache(cache, cache_scope, cache_args)
         chosen = TaskOptions(
-            notify=known_kinds(notify), backoff=backoff or Backoff(), limit=limit, retention=kept, **options
+            notify=known_kinds(notify),
+            backoff=backoff or Backoff(),
+            limit=limit,
+            retention=kept,
+            cache=shared,
+            **options,
         )
         decorator = Decorator(self, name, chosen)
         return decorator if function is None else decorator(function)

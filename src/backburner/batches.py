@@ -142,7 +142,7 @@ class Batch:
         if self._on_complete is not None:
             callback = self._on_complete.new_job((self.id,), {})
             owner = self._on_complete.options.owner if self._on_complete.options.owner is not None else self.owner
-            callback = replace(callback, owner=owner, key=None)
+            callback = replace(callback, owner=owner, key=None, shared=None)
         return NewBatch(self.id, self.title, self.owner, self._notify, callback)
 
     async def _submit_in(self, run: Run) -> None:

@@ -45,6 +45,11 @@ class Parameters:
         except TypeError as error:
             raise InvalidArguments(f"{self._task}: {error}") from None
 
+    def complete(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """With the defaults of what was left out."""
+        defaults = {each.name: each.default for each in self._parameters if each.default is not each.empty}
+        return {**defaults, **args}
+
     def check(self, args: Any) -> dict[str, Any]:
         """Arguments from outside, held against the annotations. Raises `InvalidArguments` naming each field."""
         from pydantic import ValidationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -27,7 +27,7 @@ from .domain.errors import (
 )
 from .domain.events import Event
 from .domain.ids import new_id
-from .domain.job import JobRecord, NewJob, Status, fresh, unseen
+from .domain.job import SHARED_FAILURE, JobRecord, NewJob, SharedWork, Status, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import (
@@ -87,6 +87,7 @@ class TaskOptions:
     expires: float | None = None
     retry_on: tuple[type[Exception], ...] | None = None
     give_up_on: tuple[type[Exception], ...] = ()
+    cache: Cache | None = None
     public: bool = False
     detached: bool = False
     process: bool = False
@@ -111,6 +112,16 @@ class TaskOptions:
             raise ConfigurationError(f"{self.queue!r} is no name for a queue: use letters, digits, and . _ : -")
         if self.timeout is not None and self.timeout <= 0:
             raise ConfigurationError(f"timeout is {self.timeout}: choose seconds above 0, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """How submits of the same work share it: a result answers others for ``seconds``, of the same owner or of
+    ``everyone``; ``args`` are the arguments that make work the same, None is all of them."""
+
+    seconds: float
+    everyone: bool = False
+    args: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,12 @@ class Task(Generic[P, R]):
         self.options = options
         self.parameters = Parameters(function, name)
         self._bb = bb
+        if options.cache is not None and options.cache.args is not None:
+            unknown = set(options.cache.args).difference(self.parameters.names)
+            if unknown:
+                raise ConfigurationError(
+                    f"cache_args of task {name} has {sorted(unknown)}: name parameters of the function"
+                )
 
     @property
     def backburner(self) -> Backburner:
@@ -223,11 +240,13 @@ class Task(Generic[P, R]):
     def new_job(self, args: dict[str, Any], options: SubmitOptions) -> NewJob:
         run = current_run.get()
         detached = self.options.detached if options.detached is None else options.detached
+        owner = options.owner if options.owner is not None or run is None else run.owner
+        body = encode(args, "the arguments")
         return NewJob(
             id=new_id(),
             task=self.name,
-            args=encode(args, "the arguments"),
-            owner=options.owner if options.owner is not None or run is None else run.owner,
+            args=body,
+            owner=owner,
             queue=options.queue or self.options.queue,
             priority=options.priority or self.options.priority,
             max_tries=self.options.retries + 1,
@@ -238,7 +257,31 @@ class Task(Generic[P, R]):
             expires=options.expires if options.expires is not None else self.options.expires,
             size=options.size,
             parent=None if run is None or detached or not self._bb.runs(run) else run.job_id,
+            shared=self._shared(args, body, owner, options),
         )
+
+    def _shared(self, args: dict[str, Any], body: str, owner: str | None, options: SubmitOptions) -> SharedWork | None:
+        """What makes the work of a submit the same as another's. One that is to run later has work of its own."""
+        cache = self.options.cache
+        if cache is None or options.delay or options.run_at is not None:
+            return None
+        whole = self.parameters.complete(args)
+        named = whole if cache.args is None else {name: whole.get(name) for name in cache.args}
+        work = fingerprint([self.name, named], "the arguments")
+        return SharedWork(work, cache.seconds, cache.everyone, self._words(owner, body))
+
+    def _words(self, owner: str | None, args: str) -> str | None:
+        """What its notifications will say: who executes the work does not know these arguments."""
+        if owner is None or not self.options.notify:
+            return None
+        if self.options.words is None:
+            return encode(dict.fromkeys(sorted(self.options.notify)))
+        said = {
+            kind: self.notice(kind, owner, args, SHARED_FAILURE.detail if kind == "failed" else None)
+            for kind in sorted(self.options.notify - {"progress", "asked"})
+        }
+        usual = {"progress": None} if "progress" in self.options.notify else {}
+        return encode({**{kind: notice for kind, notice in said.items() if notice is not None}, **usual})
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
         if isinstance(error, (*HOPELESS, *self.options.give_up_on)):
@@ -523,6 +566,22 @@ def known_retention(given: float | timedelta | str | None) -> Retention:
     return found
 
 
+def known_cache(cache: timedelta | None, scope: str, args: Sequence[str] | None) -> Cache | None:
+    """Raises `ConfigurationError` for a cache that makes no sense."""
+    if scope not in ("owner", "everyone"):
+        raise ConfigurationError(f"cache_scope is {scope!r}: choose 'owner' or 'everyone'")
+    if cache is None:
+        if args is not None or scope != "owner":
+            raise ConfigurationError("cache_scope and cache_args mean nothing without cache: add cache=timedelta(…)")
+        return None
+    seconds = cache.total_seconds()
+    if not 0 < seconds <= LONGEST_DELAY:
+        raise ConfigurationError(f"cache is {cache}: choose a timedelta above 0, up to 100 years")
+    if isinstance(args, str):
+        raise ConfigurationError(f"cache_args is {args!r}: pass a tuple of names, as in ({args!r},)")
+    return Cache(seconds, scope == "everyone", None if args is None else tuple(args))
+
+
 def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tuple[int, float] | None) -> Limit:
     """Raises `ConfigurationError` for a limit that makes no sense."""
     for name, value in (("concurrency", concurrency), ("owner_concurrency", owner_concurrency)):
@@ -537,7 +596,7 @@ def refuse_unknown(options: Iterable[str]) -> None:
     """Raises `ConfigurationError` for what `Backburner.task` does not know, with what it may have meant."""
     kept = {option.name for option in fields(TaskOptions)} - {"limit"}
     for name in set(options) - kept:
-        known = sorted(kept | {"name", "concurrency", "owner_concurrency", "rate"})
+        known = sorted(kept | {"name", "concurrency", "owner_concurrency", "rate", "cache_scope", "cache_args"})
         near = get_close_matches(name, known, 1)
         meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
         raise ConfigurationError(f"bb.task has no option {name!r}: {meant}")

@@ -97,7 +97,8 @@ def test_a_pruned_job_leaves_no_row_in_any_table_but_its_notifications(store: St
     store.write_sync(Settle(execution, Completed("1", Notice("Done"))))
     pass_time(store, 601)
     store.write_sync(FoldTexts())
-    assert rows_of(store, execution.job).keys() >= {table.name for table in erasing.ERASED}
+    of_every_job = {table.name for table in erasing.ERASED} - {"bb_shares"}
+    assert rows_of(store, execution.job).keys() >= of_every_job
     pass_time(store, 8 * DAY)
     assert prune(store) == 1
     assert rows_of(store, execution.job) == {"bb_notifications": 1}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from backburner import Run
-from tests.integration.http_support import Hand, Web, make_bb
+from backburner.http.schemas import JobOut
+from tests.integration.http_support import Hand, Web, make_bb, rebuild
 
 JOBS = "/backburner/jobs"
 
@@ -20,6 +24,9 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
     @bb.task(public=True, on_duplicate="reject")
     async def once(run: Run, text: str) -> None: ...
+
+    @bb.task(public=True, cache=timedelta(hours=1), cache_scope="everyone", cache_args=("text",))
+    async def analyse(run: Run, text: str, article: int = 0) -> None: ...
 
     with Web(bb) as web:
         yield web
@@ -59,3 +66,51 @@ def test_a_key_is_one_to_255_characters(web: Web) -> None:
         assert (refused.status_code, list(refused.json()["errors"])) == (422, ["key"]), key
     ok = web.http.post(JOBS, json={"task": "write", "args": {"text": "a"}, "key": "字" * 255})
     assert ok.status_code == 202
+
+
+def analyse(web: Web, **args: Any) -> httpx.Response:
+    return web.http.post(JOBS, json={"task": "analyse", "args": {"text": "red", **args}})
+
+
+def test_a_submit_that_the_cache_answers_is_a_200_with_the_completed_job(web: Web) -> None:
+    first, second = analyse(web, article=1), analyse(web, article=2)
+    assert (first.status_code, second.status_code) == (202, 202)
+    hand = Hand(web.bb)
+    hand.take()
+    running = analyse(web, article=3)
+    assert (running.status_code, running.json()["status"]) == (202, "running")
+    hand.complete('{"kind": "red"}')
+    answered = analyse(web, article=4)
+    job = answered.json()
+    assert (answered.status_code, job["status"], job["result"]) == (200, "completed", {"kind": "red"})
+    assert (job["args"], job["owner"], job["duration_seconds"]) == ({"text": "red", "article": 4}, "local", 0.0)
+    JobOut.model_validate(job)
+    assert web.http.get(job["urls"]["self"]).json() == job
+    assert web.http.get(job["urls"]["result"]).json() == {"kind": "red"}
+    assert [event["event"] for event in web.log_of(job["id"])] == ["job.submitted", "notification", "job.completed"]
+    assert analyse(web, text="blue").status_code == 202
+
+
+def test_every_job_that_shares_an_execution_streams_its_text(web: Web) -> None:
+    first = analyse(web).json()["id"]
+    hand = Hand(web.bb)
+    hand.take()
+    hand.say("one ")
+    late = analyse(web).json()["id"]
+    with web.follow(f"/jobs/{first}/events") as one, web.follow(f"/jobs/{late}/events") as other:
+        begun = [*one.next(), *other.next()]
+        hand.say("two")
+        hand.complete()
+        for start, following in zip(begun, (one, other), strict=True):
+            assert rebuild({}, [start, *following.rest()]) == {"main": "one two"}
+
+
+def test_the_execution_itself_is_nobodys_over_http(web: Web) -> None:
+    job = analyse(web).json()["id"]
+    execution = Hand(web.bb).take()
+    assert execution != job
+    for path in ("", "/events", "/result"):
+        assert web.http.get(f"{JOBS}/{execution}{path}").status_code == 404
+    for path in ("/cancel", "/retry"):
+        assert web.http.post(f"{JOBS}/{execution}{path}").status_code == 404
+    assert [each["id"] for each in web.http.get(JOBS).json()["jobs"]] == [job]

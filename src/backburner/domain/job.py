@@ -50,6 +50,29 @@ class JobError:
     retrying: bool = False
 
 
+SHARED_FAILURE = JobError(
+    "shared_work_failed",
+    "The job failed",
+    "The work was done once for several submits of the same, and it failed. Retry the job to have it done again.",
+)
+"""What others are told than whoever's arguments were executed: the reason may show them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWork:
+    """What makes a job's work the same as another's, and how long its result answers others (``lasts``, in seconds).
+
+    ``work`` is a hash of the task and the arguments that count; only jobs of one owner share it, unless it is the same
+    for ``everyone`` and done on nobody's behalf. ``words`` maps the kinds of notifications that the job makes to what
+    they say, as JSON text; null is the usual words.
+    """
+
+    work: str
+    lasts: float
+    everyone: bool = False
+    words: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that is about to be submitted; ``args`` is the JSON text of its arguments.
@@ -58,6 +81,7 @@ class NewJob:
     one live job of this owner and task has it; a second one is answered with the first, or with ``reject`` refused.
     ``expires``: seconds after which the job fails if it has not been started. ``size`` says how much work it is, in
     units of the task's own, for the estimate of its duration. ``parent``: the job whose cancellation cancels this one.
+    ``shared``: one execution serves all submits of the same work.
     """
 
     id: str
@@ -75,6 +99,7 @@ class NewJob:
     size: float | None = None
     batch: str | None = None
     parent: str | None = None
+    shared: SharedWork | None = None
 
     def __post_init__(self) -> None:
         """Raises `InvalidArguments` for what some database could not hold, so that all refuse the same."""

@@ -96,12 +96,12 @@ def decode(text: str | bytes) -> Any:
     return json.loads(text)
 
 
-def fingerprint(value: Any) -> str:
+def fingerprint(value: Any, what: str = "a step's arguments") -> str:
     """A hash of the value's JSON that does not depend on the order of keys."""
     try:
         text = _canonical.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArguments(f"a step's arguments cannot be written as JSON: {error}") from None
+        raise InvalidArguments(f"{what} cannot be written as JSON: {error}") from None
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -36,13 +36,18 @@ def job_routes(bb: Backburner) -> APIRouter:
         "/jobs",
         status_code=202,
         response_model=JobOut,
-        responses=described(400, 403, 404, 409, 413, 422, 503),
+        responses={
+            200: {"model": JobOut, "description": "The same work was done already: the completed job"},
+            **described(400, 403, 404, 409, 413, 422, 503),
+        },
         openapi_extra=body_of(Submission),
     )
     async def submit_job(request: Request, owner: Owner) -> Response:
         """Put a job on disk. Only tasks that are marked public can be submitted here."""
         submission, args = submission_of(bb, await read_json(request), owner)
         record = (await submission.submit(**args)).record
+        if record.status.finished:
+            return JSONResponse(await full_job(bb, record, base_of(request)))
         content = job_json(replace(record, args=args if record.args is None else record.args), base=base_of(request))
         return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1"})
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 
 from ..domain import events
+from ..domain.ids import is_execution
 from ..domain.job import Status
 from ..domain.json import encode
 from ..domain.notifications import Notice
@@ -21,6 +23,10 @@ from .lining import Lined, line_up
 from .usage import OwnDay, add_to_days
 
 COUNTED = ("owner", "task", "queue", "status")
+
+
+Entry = tuple[str, str]
+"""A kind of event and its data, as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Batch:
         self.new_lines: set[tuple[str, str]] = set()
         self.ended: list[Ended] = []
         self.batches: Counter[str] = Counter()
+        self.untold: dict[str, list[Entry]] = {}
+        """What shared executions have emitted and those who share them have not been told."""
         self._lines = lines or set()
         self._events: list[dict[str, Any]] = []
         self._lined: list[Lined] = []
@@ -91,6 +99,13 @@ class Batch:
 
     def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
         """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""
+        if is_execution(job):
+            self.untold.setdefault(job, []).append((kind, data))
+            owner = None
+        self.log(job, seq, owner, kind, data)
+
+    def log(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
+        """The same, with nobody else told."""
         self._events.append(
             {
                 "job_id": job,
@@ -104,8 +119,12 @@ class Batch:
         )
 
     def notify(self, job: str, seq: int, owner: str, kind: str, notice: Notice) -> None:
-        """Put a notification into the inbox and log it, in the transaction of the event that causes it."""
-        self._notify(job, job, seq, owner, kind, notice)
+        """Put a notification into the inbox and log it, in the transaction of the event that causes it.
+
+        Of a shared execution nobody is told in these words: each job that shares it has its own.
+        """
+        if not is_execution(job):
+            self._notify(job, job, seq, owner, kind, notice)
 
     def notify_of_batch(self, batch: str, owner: str, kind: str, notice: Notice) -> None:
         """The log of a batch is this one event."""
@@ -138,6 +157,16 @@ class Batch:
         if lined:
             self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines)
         return bool(lined)
+
+    def unwritten(self, job: str) -> list[Entry]:
+        """What was logged of a job in this transaction."""
+        return [(event["kind"], event["data"]) for event in self._events if event["job_id"] == job]
+
+    def forget(self, erased: Sequence[str]) -> None:
+        """Nothing more is to be written of jobs that were erased in this transaction."""
+        if self._events:
+            gone = set(erased)
+            self._events = [event for event in self._events if event["job_id"] not in gone]
 
     def flush(self) -> None:
         self.flush_line()

@@ -44,7 +44,7 @@ def enter_batch(batch: Batch, new: NewBatch, members: Sequence[NewJob]) -> Submi
     (answer,) = submit(batch, [Submit(tuple(members))])
     if isinstance(answer, Exception):
         raise answer
-    total = len(members) - len(answer.instead)
+    total = len(members) - sum(record.id != id for id, record in answer.instead.items())
     batch.connection.run(
         INSERT,
         id=new.id,

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
+from ..domain.ids import is_execution
 from ..domain.job import Status
 from ..domain.json import encode
 from . import tables
 from .batch import Batch, Ended
 from .connection import Family, Row, Statement
 from .keying import leave_key
+from .sharing import hold_all, without_jobs
 from .submitting import submitted_data
 
 jobs, leases = tables.jobs, tables.leases
@@ -24,11 +26,21 @@ def cancel_jobs(batch: Batch, ids: Iterable[str]) -> None:
 
     None of them may be held yet, unless it is running (see `awaiting.hold_children`).
     """
-    rows = batch.connection.among(HOLD_UNFINISHED, sorted(_with_descendants(batch, ids), reverse=True))
-    _cancel_pending(batch, [row for row in rows if row[6] == Status.PENDING])
-    running = [{"job": row[0]} for row in rows if row[6] == Status.RUNNING]
+    found = sorted(_with_descendants(batch, ids), reverse=True)
+    hold_all(batch, found)
+    rows = batch.connection.among(HOLD_UNFINISHED, found)
+    _cancel_at_once(batch, [row for row in rows if row[6] == Status.PENDING or _shares(row)])
+    running = [{"job": row[0]} for row in rows if row[6] == Status.RUNNING and not _shares(row)]
     batch.connection.many(REQUEST_CANCEL, running)
     batch.cancel = batch.cancel or bool(running)
+    detach(batch, {row[-1] for row in rows if _shares(row)})
+
+
+def detach(batch: Batch, executions: Iterable[str]) -> None:
+    """Jobs that shared them have ended by themselves: the last one stops an execution. They are held."""
+    unwanted = without_jobs(batch, executions)
+    if unwanted:
+        cancel_jobs(batch, unwanted)
 
 
 def children_of(batch: Batch, parents: Sequence[str]) -> list[str]:
@@ -45,10 +57,15 @@ def _with_descendants(batch: Batch, ids: Iterable[str]) -> set[str]:
     return found
 
 
-def _cancel_pending(batch: Batch, rows: Sequence[Row]) -> None:
+def _shares(row: Row) -> bool:
+    """Whether it shares an execution, which others may still want."""
+    return row[-1] is not None and not is_execution(row[0])
+
+
+def _cancel_at_once(batch: Batch, rows: Sequence[Row]) -> None:
     connection = batch.connection
     updates: list[dict[str, Any]] = []
-    for job, owner, task, queue, priority, key, _, seq, awaited, batch_id in rows:
+    for job, owner, task, queue, priority, key, status, seq, awaited, batch_id, _ in rows:
         batch.leave_line(job)
         if seq == 0:  # inserted by an application's transaction and not announced yet
             seq = 1
@@ -56,8 +73,9 @@ def _cancel_pending(batch: Batch, rows: Sequence[Row]) -> None:
             batch.count(owner, task, queue, "pending", 1)
             batch.emit(job, seq, owner, events.SUBMITTED, submitted_data(task, queue, priority))
         batch.emit(job, seq + 1, owner, events.CANCELLED, encode({"task": task}))
-        batch.count(owner, task, queue, "pending", -1)
-        batch.count(owner, task, queue, "cancelled", 1)
+        if not is_execution(job):
+            batch.count(owner, task, queue, status, -1)
+            batch.count(owner, task, queue, "cancelled", 1)
         batch.ended.append(Ended(job, Status.CANCELLED, bool(awaited), batch_id))
         updates.append({"job": job, "seq_": seq + 1, "now": batch.now})
         leave_key(batch, job, task, owner, key)
@@ -85,6 +103,7 @@ HOLD_UNFINISHED = Family(
             jobs.c.seq,
             jobs.c.awaited,
             jobs.c.batch_id,
+            jobs.c.execution_id,
         )
         .where(among(jobs.c.id), jobs.c.finished_at.is_(None))
         .order_by(jobs.c.id.desc())

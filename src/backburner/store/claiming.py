@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
 
 from ..domain import events
 from ..domain.errors import LeaseLost
+from ..domain.ids import is_execution
 from ..domain.job import Claimed, KeptStep
 from ..domain.json import decode, encode
 from ..domain.operations import Claim, Claims
@@ -148,8 +149,9 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
             }
         )
         batch.emit(head.job, head.seq + 1, owner, events.STARTED, f'{{"task":"{head.task}","attempt":{attempt}}}')
-        batch.count(owner, head.task, head.queue, "pending", -1)
-        batch.count(owner, head.task, head.queue, "running", 1)
+        if not is_execution(head.job):
+            batch.count(owner, head.task, head.queue, "pending", -1)
+            batch.count(owner, head.task, head.queue, "running", 1)
     connection.many(DELETE_READY, [head.key for head in picked])
     connection.many(INSERT_LEASE, held)
     connection.many(START_JOB, list(begun.values()))

@@ -77,11 +77,18 @@ class Statement:
 
     def rehearse(self, language: Language) -> None:
         self.single(language)
-        if language.arrays and isinstance(self._clause, Insert | Update | Delete) and not self._clause._returning:
+        if language.arrays and _takes_rows(self._clause):
             self.bulk(language)
 
     def clause(self, language: Language) -> ClauseElement:
         return self._clause if isinstance(self._clause, ClauseElement) else self._clause(language.insert)
+
+
+def _takes_rows(clause: Any) -> bool:
+    """Whether it may be executed for many rows at once."""
+    if not isinstance(clause, Insert | Update | Delete) or clause._returning:
+        return False
+    return not isinstance(clause, Insert) or clause.select is None
 
 
 def _compile(clause: ClauseElement, language: Language) -> Sql:

@@ -9,15 +9,17 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from ..domain import events
+from ..domain.ids import is_execution
 from ..domain.job import JobError, Status
 from ..domain.json import decode, encode
 from ..domain.notifications import default_notice
 from ..domain.operations import ExpireWaiting, FailUnknown
 from . import tables
 from .batch import Batch, Ended, insert_all
-from .cancelling import LEAVE_LINE
+from .cancelling import LEAVE_LINE, detach
 from .connection import Family, Statement
 from .keying import leave_key
+from .sharing import hold_all
 from .submitting import announce, is_unannounced
 
 jobs, ready, workers, unknown = tables.jobs, tables.ready, tables.workers, tables.unknown_tasks
@@ -45,8 +47,9 @@ def fail_unknown(batch: Batch, operation: FailUnknown) -> int:
 def expire_waiting(batch: Batch, operation: ExpireWaiting) -> int:
     """Fail some of those whose time is over; answers how many."""
     announce(batch)
-    rows = batch.connection.all(FIND_LATE, now=batch.now, count=AT_ONCE)
-    return expire(batch, [job for (job,) in rows])
+    late = [job for (job,) in batch.connection.all(FIND_LATE, now=batch.now, count=AT_ONCE)]
+    hold_all(batch, late)
+    return expire(batch, late)
 
 
 def expire(batch: Batch, ids: Sequence[str]) -> int:
@@ -65,13 +68,14 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
     rows = batch.connection.among(READ_PENDING, ids) if ids else []
     body = encode(asdict(error))
     updates: list[dict[str, Any]] = []
-    for job, owner, task, queue, key, seq, awaited, batch_id in rows:
+    for job, owner, task, queue, key, seq, awaited, batch_id, _ in rows:
         if owner is not None and batch_id is None:
             seq += 1
             batch.notify(job, seq, owner, "failed", default_notice(task, "failed", error.detail))
         batch.emit(job, seq + 1, owner, events.FAILED, encode({"task": task, "error": asdict(error)}))
-        batch.count(owner, task, queue, "pending", -1)
-        batch.count(owner, task, queue, "failed", 1)
+        if not is_execution(job):
+            batch.count(owner, task, queue, "pending", -1)
+            batch.count(owner, task, queue, "failed", 1)
         batch.ended.append(Ended(job, Status.FAILED, bool(awaited), batch_id))
         updates.append({"job": job, "seq_": seq + 1, "now": batch.now, "error_": body})
         leave_key(batch, job, task, owner, key)
@@ -80,6 +84,7 @@ def fail(batch: Batch, ids: Sequence[str], error: JobError) -> int:
     for statement in LEAVE_LINE:
         batch.connection.many(statement, gone)
     batch.connection.many(FAIL, updates)
+    detach(batch, {row[-1] for row in rows if row[-1] is not None})
     return len(rows)
 
 
@@ -126,6 +131,7 @@ READ_PENDING = Family(
             jobs.c.seq,
             jobs.c.awaited,
             jobs.c.batch_id,
+            jobs.c.execution_id,
         )
         .where(among(jobs.c.id), jobs.c.status == "pending")
         .with_for_update(skip_locked=True)

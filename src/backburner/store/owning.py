@@ -17,6 +17,7 @@ from .connection import Statement
 from .erasing import erase_jobs
 from .keying import take_key
 from .reading import get_job
+from .sharing import connect, hold
 from .submitting import Waiting
 
 jobs = tables.jobs
@@ -31,6 +32,7 @@ def cancel(batch: Batch, operation: Cancel) -> JobRecord:
 
 def retry(batch: Batch, operation: Retry) -> JobRecord:
     """Idempotent: a job that is waiting or running again stays as it is."""
+    hold(batch, operation.job)
     job = _own(batch, operation.job, operation.owner)
     if not job.status.finished:
         return job
@@ -43,12 +45,14 @@ def retry(batch: Batch, operation: Retry) -> JobRecord:
     batch.connection.run(FORGET_UNANSWERED, job=job.id)
     if job.batch is not None:
         batch.batches[job.batch] += 1
-    waiting = Waiting(job.id, job.owner, job.task, job.queue, job.priority, None)
-    batch.line_up(waiting.lined(batch.now))
+    if not connect(batch, [job.id]):
+        waiting = Waiting(job.id, job.owner, job.task, job.queue, job.priority, None)
+        batch.line_up(waiting.lined(batch.now))
     return _look(batch, job.id)
 
 
 def erase(batch: Batch, operation: Erase) -> None:
+    hold(batch, operation.job)
     job = _own(batch, operation.job, operation.owner)
     if not job.status.finished:
         raise IllegalTransition(f"job {job.id} is {job.status}: cancel it before it is erased")

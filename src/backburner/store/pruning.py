@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, exists, func, or_, select, update
 
+from ..domain.ids import is_execution
 from ..domain.operations import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from . import tables
 from .batch import Batch, insert_all
 from .claiming import HOLD_CLOCKS
 from .connection import Connection, Family, Statement
-from .erasing import erase_jobs
+from .erasing import erase_jobs, erase_orphan
 
 jobs, retentions, inbox, turns, clocks = (
     tables.jobs,
@@ -57,8 +58,11 @@ def prune(batch: Batch, operation: Prune) -> int:
     ended_at = {job: at for at, job in operation.jobs}
     rows = batch.connection.among(HOLD_ENDED, list(ended_at)) if ended_at else []
     same = [row for *row, at in rows if at == ended_at[row[0]]]
-    _shorten_streams(batch, [job for job, *_ in same])
-    erase_jobs(batch, [(job, owner, task, queue, status) for job, owner, task, queue, status in same])
+    _shorten_streams(batch, [job for job, *_ in same if not is_execution(job)])
+    erase_jobs(batch, [(*row,) for row in same if not is_execution(row[0])])
+    for job, *_ in same:
+        if is_execution(job):  # whoever shared it may still want its result
+            erase_orphan(batch, job)
     return len(same)
 
 

@@ -206,12 +206,18 @@ PLAIN = (
 )  # fmt: skip
 
 
+works_at = func.coalesce(jobs.c.execution_id, jobs.c.id)
+"""Where a job is worked at: it may share an execution with others."""
+is_somebodys = jobs.c.execution_id.is_(None) | (jobs.c.execution_id != jobs.c.id)
+"""Executions that jobs share are nobody's business."""
+
+
 def _select_jobs(*more: Any) -> Select[Any]:
     return select(*PLAIN, *more).select_from(
-        jobs.outerjoin(scheduled, scheduled.c.job_id == jobs.c.id)
+        jobs.outerjoin(scheduled, scheduled.c.job_id == works_at)
         .outerjoin(leases, leases.c.job_id == jobs.c.id)
-        .outerjoin(tables.blocked, tables.blocked.c.job_id == jobs.c.id)
-        .outerjoin(tables.parked, tables.parked.c.job_id == jobs.c.id)
+        .outerjoin(tables.blocked, tables.blocked.c.job_id == works_at)
+        .outerjoin(tables.parked, tables.parked.c.job_id == works_at)
     )
 
 
@@ -232,7 +238,7 @@ def _listing(filters: tuple[str, ...]) -> Statement:
             "live": jobs.c.finished_at.is_(None),
             "ended": jobs.c.finished_at.is_not(None),
         }
-        clause = _select_jobs(null()).where(*(conditions[name] for name in filters))
+        clause = _select_jobs(null()).where(is_somebodys, *(conditions[name] for name in filters))
         found = Statement(clause.order_by(jobs.c.id.desc()).limit(bindparam("count")))
         _listings[filters] = found
     return found
@@ -241,9 +247,13 @@ def _listing(filters: tuple[str, ...]) -> Statement:
 READ_JOB = Statement(
     _select_jobs(tables.job_args.c.body)
     .join(tables.job_args, tables.job_args.c.job_id == jobs.c.id)
+    .where(jobs.c.id == bindparam("job"), is_somebodys)
+)
+READ_RESULT = Statement(
+    select(tables.job_results.c.body)
+    .select_from(jobs.join(tables.job_results, tables.job_results.c.job_id == works_at))
     .where(jobs.c.id == bindparam("job"))
 )
-READ_RESULT = Statement(select(tables.job_results.c.body).where(tables.job_results.c.job_id == bindparam("job")))
 READ_JOB_TAILS = Family(lambda among: select(jobs.c.id, jobs.c.seq).where(among(jobs.c.id)))
 READ_OWNER_TAILS = Family(
     lambda among: select(tables.streams.c.owner, tables.streams.c.position).where(among(tables.streams.c.owner))

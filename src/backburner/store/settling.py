@@ -11,6 +11,7 @@ from sqlalchemy import Select, bindparam, delete, select, update
 
 from ..domain import events
 from ..domain.errors import LeaseLost
+from ..domain.ids import is_execution
 from ..domain.job import JobError, Status
 from ..domain.json import encode
 from ..domain.notifications import Notice, default_notice
@@ -253,6 +254,8 @@ def _line(ending: Ending, since: int) -> Lined:
 
 
 def _count(batch: Batch, ending: Ending, status: Status) -> None:
+    if is_execution(ending.job):
+        return
     batch.count(ending.owner, ending.task, ending.queue, "running", -1)
     ran, waited = 0, 0
     if status.finished:

@@ -10,14 +10,16 @@ from sqlalchemy import bindparam, delete, exists, select, update
 
 from ..domain import events
 from ..domain.errors import DuplicateJob
-from ..domain.job import NewJob
-from ..domain.json import encode
-from ..domain.operations import Submit, Submitted
+from ..domain.job import JobRecord, NewJob, SharedWork, Status
+from ..domain.json import encode, fingerprint
+from ..domain.operations import GetJob, Submit, Submitted
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Connection, Family, Statement
 from .keying import take_keys
 from .lining import Lined
+from .reading import get_job
+from .sharing import connect
 
 jobs, scheduled = tables.jobs, tables.scheduled
 
@@ -26,6 +28,7 @@ def submit(batch: Batch, operations: Sequence[Submit]) -> list[Submitted | Excep
     """All the submits of a batch at once: a handful of statements, however many jobs."""
     accepted: list[NewJob] = []
     answers: list[Submitted | Exception] = []
+    shared: list[tuple[str, dict[str, JobRecord]]] = []
     submitted = {job.id: job for operation in operations for job in operation.jobs}
     known = _known(batch, list(submitted)) if batch.careful else set()
     for operation in operations:
@@ -36,7 +39,12 @@ def submit(batch: Batch, operations: Sequence[Submit]) -> list[Submitted | Excep
             continue
         accepted += [job for job in operation.jobs if job.id not in instead and job.id not in known]
         answers.append(Submitted(batch.now, instead))
+        shared += [(job.id, instead) for job in operation.jobs if job.shared is not None and job.id not in instead]
     enter(batch, accepted)
+    for job, instead in shared:
+        record = get_job(batch.connection, GetJob(job))
+        if record is not None and record.status is not Status.PENDING:
+            instead[job] = record
     return answers
 
 
@@ -55,6 +63,7 @@ def insert_jobs(connection: Connection, new: Sequence[NewJob], now: int, seq: in
     connection.many(INSERT_SCHEDULED, [{"job_id": job.id, "run_at": at} for job, at in timed if at > now])
     late = [{"job_id": job.id, "at": now + int(job.expires * 1e6)} for job in new if job.expires is not None]
     connection.many(INSERT_DEADLINE, late)
+    connection.many(INSERT_SHARE, [_share_row(job, job.shared) for job in new if job.shared is not None])
 
 
 def announce(batch: Batch) -> None:
@@ -75,13 +84,22 @@ def is_unannounced(job: Any) -> Any:
 
 
 class Waiting:
-    """What the line must know of a job that enters it. ``run_at`` None: at once."""
+    """What the line must know of a job that enters it. ``run_at`` None: at once; ``work``: it shares that."""
 
-    __slots__ = ("job", "owner", "priority", "queue", "run_at", "task")
+    __slots__ = ("job", "owner", "priority", "queue", "run_at", "task", "work")
 
-    def __init__(self, job: str, owner: str | None, task: str, queue: str, priority: int, run_at: int | None) -> None:
+    def __init__(
+        self,
+        job: str,
+        owner: str | None,
+        task: str,
+        queue: str,
+        priority: int,
+        run_at: int | None,
+        work: str | None = None,
+    ) -> None:
         self.job, self.owner, self.task, self.queue = job, owner, task, queue
-        self.priority, self.run_at = priority, run_at
+        self.priority, self.run_at, self.work = priority, run_at, work
 
     def lined(self, since: int, paid: bool = False) -> Lined:
         owner = self.owner or tables.NOBODY
@@ -89,12 +107,17 @@ class Waiting:
 
 
 def _stand(batch: Batch, waiting: Iterable[Waiting]) -> None:
+    sharing: list[str] = []
     for job in waiting:
-        if job.run_at is None:
+        if job.work is not None:
+            sharing.append(job.job)
+        elif job.run_at is None:
             batch.line_up(job.lined(batch.now))
         batch.work = True  # the time of a delayed job may be nearer than what workers wait for
         batch.count(job.owner, job.task, job.queue, "pending", 1)
         batch.emit(job.job, 1, job.owner, events.SUBMITTED, submitted_data(job.task, job.queue, job.priority))
+    if sharing:
+        connect(batch, sharing)
 
 
 def _known(batch: Batch, ids: Sequence[str]) -> set[str]:
@@ -104,7 +127,8 @@ def _known(batch: Batch, ids: Sequence[str]) -> set[str]:
 
 def _waiting(job: NewJob, now: int) -> Waiting:
     at = _run_at(job, now)
-    return Waiting(job.id, job.owner, job.task, job.queue, job.priority, at if at > now else None)
+    work = job.shared.work if job.shared is not None else None
+    return Waiting(job.id, job.owner, job.task, job.queue, job.priority, at if at > now else None, work)
 
 
 def _run_at(job: NewJob, now: int) -> int:
@@ -143,6 +167,16 @@ def _job_row(job: NewJob, now: int, seq: int) -> dict[str, Any]:
     }
 
 
+def _share_row(job: NewJob, shared: SharedWork) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "work": shared.work if shared.everyone else fingerprint([job.owner, shared.work]),
+        "lasts": int(shared.lasts * 1e6),
+        "everyone": shared.everyone,
+        "words": shared.words,
+    }
+
+
 JOB_COLUMNS = (
     "id", "task", "queue", "status", "priority", "owner", "attempt", "tries", "max_tries", "rescues", "seq",
     "percent", "message", "created_at", "updated_at", "input_tokens", "output_tokens", "key", "batch_id",
@@ -152,13 +186,23 @@ INSERT_JOB = Statement(insert_all(jobs, *JOB_COLUMNS))
 INSERT_ARGS = Statement(insert_all(tables.job_args, "job_id", "body"))
 INSERT_SCHEDULED = Statement(insert_all(scheduled, "job_id", "run_at"))
 INSERT_DEADLINE = Statement(insert_all(tables.deadlines, "job_id", "at"))
+INSERT_SHARE = Statement(insert_all(tables.shares, "job_id", "work", "lasts", "everyone", "words"))
 WHICH_EXIST = Family(lambda among: select(jobs.c.id).where(among(jobs.c.id)))
 INSERT_UNANNOUNCED = Statement(insert_all(tables.unannounced, "job_id"))
 FIND_UNANNOUNCED = Statement(select(tables.unannounced.c.job_id).with_for_update(skip_locked=True))
 READ_UNANNOUNCED = Family(
     lambda among: (
-        select(jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.priority, scheduled.c.run_at)
+        select(
+            jobs.c.id,
+            jobs.c.owner,
+            jobs.c.task,
+            jobs.c.queue,
+            jobs.c.priority,
+            scheduled.c.run_at,
+            tables.shares.c.work,
+        )
         .outerjoin(scheduled, scheduled.c.job_id == jobs.c.id)
+        .outerjoin(tables.shares, tables.shares.c.job_id == jobs.c.id)
         .where(among(jobs.c.id))
         .order_by(jobs.c.id)
     )

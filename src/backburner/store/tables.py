@@ -67,6 +67,7 @@ jobs = Table(
     Column("parent_id", ID),
     Column("awaited", Boolean),
     Column("cost", BigInteger),
+    Column("execution_id", ID),
     Index("ix_bb_jobs_owner", "owner", "id"),
     Index(
         "ix_bb_jobs_batch",
@@ -94,6 +95,37 @@ jobs = Table(
         sqlite_where=Column("finished_at").is_not(None),
         postgresql_where=Column("finished_at").is_not(None),
     ),
+    Index(
+        "ix_bb_jobs_execution",
+        "execution_id",
+        "id",
+        sqlite_where=Column("execution_id").is_not(None),
+        postgresql_where=Column("execution_id").is_not(None),
+    ),
+)
+
+# The execution of each work that several jobs may share, and the owner whose arguments it has.
+works = Table(
+    "bb_works",
+    metadata,
+    Column("work", ID, primary_key=True),
+    Column("execution_id", ID, nullable=False),
+    Column("lead", NAME),
+    Index("ix_bb_works_execution", "execution_id"),
+    sqlite_with_rowid=False,
+)
+
+# Jobs that share their work; `execution_id` of their rows in `jobs` is where they point to, and of an execution itself.
+# A result answers others for `lasts` microseconds.
+shares = Table(
+    "bb_shares",
+    metadata,
+    Column("job_id", ID, primary_key=True),
+    Column("work", ID, nullable=False),
+    Column("lasts", BigInteger, nullable=False),
+    Column("everyone", Boolean, nullable=False),
+    Column("words", Text),
+    sqlite_with_rowid=False,
 )
 
 job_args = Table(

@@ -26,6 +26,7 @@ def upgrade() -> None:
     _create_questions()
     _create_timings()
     _create_batches()
+    _create_shares()
 
 
 def _extend_jobs() -> None:
@@ -396,3 +397,28 @@ def _create_batches() -> None:
         sa.Column("finished_at", sa.BigInteger()),
     )
     op.create_index("ix_bb_batches_owner", "bb_batches", ["owner", "id"])
+
+
+def _create_shares() -> None:
+    op.add_column("bb_jobs", sa.Column("execution_id", ID))
+    shared = sa.text("execution_id IS NOT NULL")
+    op.create_index(
+        "ix_bb_jobs_execution", "bb_jobs", ["execution_id", "id"], sqlite_where=shared, postgresql_where=shared
+    )
+    op.create_table(
+        "bb_works",
+        sa.Column("work", ID, primary_key=True),
+        sa.Column("execution_id", ID, nullable=False),
+        sa.Column("lead", NAME),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_bb_works_execution", "bb_works", ["execution_id"])
+    op.create_table(
+        "bb_shares",
+        sa.Column("job_id", ID, primary_key=True),
+        sa.Column("work", ID, nullable=False),
+        sa.Column("lasts", sa.BigInteger(), nullable=False),
+        sa.Column("everyone", sa.Boolean(), nullable=False),
+        sa.Column("words", sa.Text()),
+        sqlite_with_rowid=False,
+    )
