@@ -117,7 +117,7 @@ class Run:
         found = self._channels.get(channel)
         if found is None:
             name = storable(channel, "the channel's name")
-            found = self._channels[channel] = Channel(self._store, self._execution, name)
+            found = self._channels[channel] = Channel(self._store, self._execution, name, self.written(channel))
         scope = _scope.get(self._top)
         scope.channels.add(channel)
         if not scope.again:

@@ -54,3 +54,27 @@ def stubborn(run: SyncRun, path: str, beats: int) -> None:
         with open(path, "a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(0.05)
+
+
+PARTS = 6
+WORDS = 8
+
+
+@bb.task(public=True, retries=0)
+async def chapters(run: Run, path: str, number: int, gate: str) -> int:
+    """Pays for each part with a line; says its words at a model's pace; the last part waits for the file ``gate``."""
+
+    async def write(part: int) -> int:
+        with open(path, "a") as file:
+            file.write(f"{number} {part}\n")
+        for word in range(WORDS):
+            await run.text(f"{number}.{part}.{word} ")
+            await asyncio.sleep(0.05)
+        return part
+
+    for part in range(PARTS):
+        while part == PARTS - 1 and not os.path.exists(gate):
+            await asyncio.sleep(0.05)
+        await run.step(f"part {part}", write, part)
+        await run.progress(100 * part / PARTS)
+    return number

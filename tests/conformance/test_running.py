@@ -123,6 +123,16 @@ def test_offsets_count_code_points_within_each_channel(store: Store) -> None:
     assert snapshot.texts == {"main": "雪🌨é!", "side": "abc"}
 
 
+def test_text_whose_answer_was_lost_is_not_written_twice(store: Store) -> None:
+    execution = start(store)
+    say(store, execution, "été ")
+    store.write_sync(AppendText(execution, "main", "été ", offset=0))
+    store.write_sync(AppendText(execution, "main", "été en", offset=0))
+    store.write_sync(AppendText(execution, "main", " fin", offset=6))
+    texts = [event.data for event in log_of(store, execution.job) if event.kind == "text.delta"]
+    assert [(each["offset"], each["delta"]) for each in texts] == [(0, "été "), (4, "en"), (6, " fin")]
+
+
 def test_a_new_attempt_keeps_the_text_of_finished_steps_and_voids_the_rest(store: Store) -> None:
     execution = start(store, max_tries=3)
     say(store, execution, "kept ")

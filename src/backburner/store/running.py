@@ -77,11 +77,14 @@ def notify(batch: Batch, operation: Notify) -> None:
 def append_text(batch: Batch, operation: AppendText) -> None:
     job, channel = operation.execution.job, operation.channel
     held = hold(batch, operation.execution)
-    grown = len(operation.delta)
+    delta = operation.delta
     if operation.offset is not None:
         written = batch.connection.one(READ_LENGTH, job=job, channel=channel)
-        if written is not None and written[0] >= operation.offset + grown:
-            return  # it is on disk already: the answer of its commit was lost
+        if written is not None and written[0] > operation.offset:
+            delta = delta[written[0] - operation.offset :]  # the answer of a commit was lost
+            if not delta:
+                return
+    grown = len(delta)
     row = batch.connection.one(GROW_CHANNEL, job=job, channel=channel, grown=grown)
     if row is None:
         batch.connection.send(INSERT_CHANNEL, job_id=job, name=channel, length=grown, kept=0, folded=False)
@@ -96,7 +99,7 @@ def append_text(batch: Batch, operation: AppendText) -> None:
                 "channel": channel,
                 "attempt": operation.execution.attempt,
                 "offset": offset,
-                "delta": operation.delta,
+                "delta": delta,
             }
         ),
     )

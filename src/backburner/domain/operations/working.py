@@ -107,7 +107,7 @@ class Notify(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class AppendText(Operation[None]):
-    """``offset``: where ``delta`` belongs, so that a write whose answer was lost is not repeated."""
+    """``offset``: where ``delta`` belongs; what of it is on disk already, because an answer was lost, is left out."""
 
     execution: Execution
     channel: str
