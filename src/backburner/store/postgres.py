@@ -45,6 +45,9 @@ WHEREABOUTS = (
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM pg_database d WHERE d.datname = current_database()"
 )
 """The server, the database and the schema that a connection works in, and the time. Any user may ask."""
+SERVER_AGE = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
+SETTLING = 10.0
+"""Seconds after the server's start in which a free lock proves nothing: the living have yet to take theirs again."""
 OUTAGES = ("08", "53", "57P")
 """Classes of SQLSTATE: connections, resources, the operator."""
 BUSY_TABLES = (
@@ -375,10 +378,14 @@ class SessionLocks:
     def free_among(self, workers: Sequence[str]) -> tuple[str, ...]:
         with self._mutex:
             try:
-                held = {row[0] for row in self._session().execute(HELD_LOCKS).fetchall()}
+                session = self._session()
+                held = {row[0] for row in session.execute(HELD_LOCKS).fetchall()}
+                free = tuple(worker for worker in workers if lock_number(worker) not in held)
+                if free and session.execute(SERVER_AGE).fetchone()[0] < SETTLING:
+                    return ()
             except psycopg.Error as error:
                 raise StoreUnavailable(f"the database cannot be used: {error}") from None
-        return tuple(worker for worker in workers if lock_number(worker) not in held)
+        return free
 
     def _session(self) -> Any:
         if self._raw is None or self._raw.closed or self._raw.broken:

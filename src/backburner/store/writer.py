@@ -179,10 +179,11 @@ class Writer:
         raise AssertionError("the last turn of the loop answers or raises")
 
     def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
-        turn, connection = self._open()
+        turn, connection, fresh = self._open()
         turn.take()
         try:
-            batch = Batch(connection, self._database.begin(connection.raw), careful, self._lines)
+            connection, now = self._begin(connection, fresh)
+            batch = Batch(connection, now, careful, self._lines)
             answers, rest = self._apply(batch, taken)
             follow_up(batch)
             batch.flush()
@@ -201,22 +202,38 @@ class Writer:
             turn.give_back()
         return answers, batch.hint, rest
 
+    def _begin(self, connection: Connection, fresh: bool) -> tuple[Connection, int]:
+        """A connection that was lost since it was last used is opened again once: nothing was written by it yet."""
+        try:
+            return connection, self._database.begin(connection.raw)
+        except BaseException:
+            self._database.roll_back(connection.raw)
+            if fresh or not self._database.is_lost(connection.raw):
+                raise
+        self._drop_connection()
+        connection = self._connect()
+        return connection, self._database.begin(connection.raw)
+
     def _in_our_words(self, error: BaseException) -> BaseException:
         """An application's statement fails by SQLAlchemy's error, and what is behind it may be no fault of its own."""
         if isinstance(error, DBAPIError):
             return (error.orig and self._database.outage(error.orig)) or error
         return self._database.translate(error)
 
-    def _open(self) -> tuple[Turn, Connection]:
+    def _open(self) -> tuple[Turn, Connection, bool]:
+        """The answer ends with whether the connection is new."""
         if self._turn is None:
             self._turn = self._database.turn()
-        if self._connection is None:
-            try:
-                raw = self._database.open_writer()
-            except BaseException as error:
-                raise self._database.translate(error) from error
-            self._connection = Connection(raw, self._database.language)
-        return self._turn, self._connection
+        found = self._connection
+        return self._turn, found or self._connect(), found is None
+
+    def _connect(self) -> Connection:
+        try:
+            raw = self._database.open_writer()
+        except BaseException as error:
+            raise self._database.translate(error) from error
+        self._connection = Connection(raw, self._database.language)
+        return self._connection
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

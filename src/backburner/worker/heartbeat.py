@@ -32,7 +32,7 @@ class Heartbeat:
         self._renewed = time.monotonic()
         self._calm_since = time.monotonic()
         self._stalled: float | None = None
-        """When the store could not be used last: then a lock that is free, and a lease that ran out, prove nothing."""
+        """When the store could not be used last."""
         self._offset = time.time() - time.monotonic()
         self._thread: threading.Thread | None = None
 
@@ -50,6 +50,10 @@ class Heartbeat:
     def renewed(self) -> None:
         """The worker has just signed on: its lease is fresh."""
         self._renewed = time.monotonic()
+
+    def stalled(self) -> None:
+        """The store cannot be used: that a lock is free, or a lease ran out, proves nothing for a while."""
+        self._stalled = time.monotonic()
 
     def clock_moved(self) -> None:
         """The database's clock has jumped: that a lease ran out proves nothing for a while."""
@@ -69,7 +73,7 @@ class Heartbeat:
                     self._fail_unknown()
                 self._rescue_dead()
             except BackburnerError as error:
-                self._stalled = time.monotonic()
+                self.stalled()
                 log.warning("the heartbeat failed: %s", error)
             except Exception:
                 log.exception("the heartbeat failed")

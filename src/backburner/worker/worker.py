@@ -136,6 +136,7 @@ class Worker:
                 await self._sign_on()
                 return True
             except StoreUnavailable as error:
+                self._heartbeat.stalled()
                 log.warning("cannot sign on: %s", error)
                 await asyncio.sleep(STORE_BACK_OFF)
             if self._stopping:
