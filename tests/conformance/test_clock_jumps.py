@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 from backburner.domain.job import Status
-from backburner.domain.operations import Chore, Claim, Claims, CountJobs, Limit, OpenChores, TakeChore
+from backburner.domain.operations import (
+    Chore,
+    Claim,
+    Claims,
+    CountJobs,
+    Limit,
+    OpenChores,
+    Renew,
+    Submit,
+    TakeChore,
+)
 from backburner.ports import Store
 from tests.support.clock import pass_time
-from tests.support.making import complete, log_of, look, register, start, submit
+from tests.support.making import claim, complete, log_of, look, new_job, register, start, submit
 
 HOUR = 3600
 RATED = {"t": Limit(rate=(2, 10.0))}
@@ -57,3 +69,13 @@ def test_chores_are_not_left_undone_for_as_long_as_the_clock_was_put_back(store:
     assert Chore.COUNT in store.read_sync(OpenChores())
     assert store.write_sync(TakeChore(Chore.COUNT, 10.0))
     assert not store.write_sync(TakeChore(Chore.COUNT, 10.0))
+
+
+def test_jobs_that_are_due_at_the_same_moment_are_claimed_by_age(store: Store) -> None:
+    worker = register(store)
+    at = time.time_ns() // 1000 + HOUR * 1_000_000
+    jobs = [new_job(run_at=at) for _ in range(30)]
+    store.write_sync(Submit(tuple(reversed(jobs))))
+    pass_time(store, 2 * HOUR)
+    store.write_sync(Renew(worker, 60.0))
+    assert [job.id for job in claim(store, worker, count=30)] == [job.id for job in jobs]

@@ -31,9 +31,9 @@ def transaction(store: Any) -> Iterator[Batch]:
 
 
 @contextlib.contextmanager
-def held_open(store: Any, do: Callable[[Batch], Any]) -> Iterator[Any]:
-    """All that ``do`` writes is written, and is committed when the block ends; yields what it answered."""
-    with _begun(store.database) as batch:
+def held_open(store: Any, do: Callable[[Batch], Any], commit: bool = True) -> Iterator[Any]:
+    """All that ``do`` writes is written, and is committed (or undone) when the block ends; yields what it answered."""
+    with _begun(store.database, commit) as batch:
         answer = do(batch)
         follow_up(batch)
         batch.flush()
@@ -41,17 +41,16 @@ def held_open(store: Any, do: Callable[[Batch], Any]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _begun(database: Database) -> Iterator[Batch]:
+def _begun(database: Database, commit: bool = True) -> Iterator[Batch]:
     turn, raw = database.turn(), database.open_writer()
     connection = Connection(raw, database.language)
     turn.take()
     try:
         yield Batch(connection, database.begin(raw))
-        database.commit(raw)
-    except BaseException:
-        database.roll_back(raw)
-        raise
+        if commit:
+            database.commit(raw)
     finally:
+        database.roll_back(raw)
         turn.give_back()
         turn.close()
         connection.close()
@@ -60,14 +59,19 @@ def _begun(database: Database) -> Iterator[Batch]:
 
 @contextlib.contextmanager
 def meanwhile(store: Store, operation: Operation[Any]) -> Iterator[Future[Any]]:
-    """The operation is under way until it is done or waits for somebody's lock; it is over when the block ends."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(store.write_sync, operation)
-        wait_until(store, future)
+    """The operation is under way: done, or waiting for somebody's lock. It is over when the block ends."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(store.write_sync, operation)
+    try:
+        _wait_until_it_is_under_way(store, future)
+    except BaseException:
+        pool.shutdown(wait=False)  # what it waits for is open until this error has got out
+        raise
+    with pool:
         yield future
 
 
-def wait_until(store: Any, future: Future[Any]) -> None:
+def _wait_until_it_is_under_way(store: Any, future: Future[Any]) -> None:
     raw = store.database.open_reader()
     try:
         deadline = time.monotonic() + PATIENCE

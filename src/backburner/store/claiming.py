@@ -229,7 +229,7 @@ FIND_DUE = Statement(
     )
     .join(jobs, jobs.c.id == scheduled.c.job_id)
     .where(scheduled.c.run_at <= bindparam("now"), ~is_unannounced(scheduled.c.job_id))
-    .order_by(scheduled.c.run_at)
+    .order_by(scheduled.c.run_at, scheduled.c.job_id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True, of=scheduled)
 )

@@ -1,0 +1,75 @@
+"""Stores with a bug in them: the machine must find each, or it would not find those that nobody planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import false, select
+
+from backburner.domain.operations import Execution
+from backburner.store import cancelling, claiming, holding, running, tables
+from backburner.store.batch import Batch
+from backburner.store.connection import Family
+from backburner.store.limiting import Rooms
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def the_fence_lets_any_attempt_pass(patch: pytest.MonkeyPatch) -> None:
+    def hold(batch: Batch, execution: Execution) -> running.Held:
+        row = batch.connection.one(running.READ_HELD, job=execution.job)
+        return hold_properly(batch, execution) if row is None else running.Held(row[1], row[2])
+
+    hold_properly = running.hold
+    patch.setattr(running, "hold", hold)
+
+
+def a_claim_does_not_count_what_it_takes_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Rooms, "take", lambda rooms, head: None)
+
+
+def a_new_attempt_keeps_words_that_no_step_stands_behind(patch: pytest.MonkeyPatch) -> None:
+    channels = tables.channels
+    nothing = Family(
+        lambda among: select(channels.c.job_id, channels.c.name, channels.c.kept).where(
+            among(channels.c.job_id), false()
+        )
+    )
+    patch.setattr(claiming, "READ_VOID", nothing)
+
+
+def the_counters_forget_who_was_cancelled(patch: pytest.MonkeyPatch) -> None:
+    count = Batch.count
+
+    def forget(batch: Batch, owner: Any, task: str, queue: str, status: str, *amounts: int) -> None:
+        if status != "cancelled":
+            count(batch, owner, task, queue, status, *amounts)
+
+    patch.setattr(Batch, "count", forget)
+
+
+def a_stream_leaves_places_for_events_that_never_come(patch: pytest.MonkeyPatch) -> None:
+    advance = Batch._advance
+    patch.setattr(Batch, "_advance", lambda batch, owner, count: advance(batch, owner, count + (count > 1)))
+
+
+def a_rescue_forgets_the_jobs(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(holding, "_take_away", lambda batch, endings: None)
+
+
+def a_cancelled_job_stays_in_the_line(patch: pytest.MonkeyPatch) -> None:
+    kept = [each for each in cancelling.LEAVE_LINE if f"DELETE FROM {tables.ready.name}" not in str(each._clause)]
+    patch.setattr(cancelling, "LEAVE_LINE", kept)
+
+
+BROKEN = (
+    the_fence_lets_any_attempt_pass,
+    a_claim_does_not_count_what_it_takes_itself,
+    a_new_attempt_keeps_words_that_no_step_stands_behind,
+    the_counters_forget_who_was_cancelled,
+    a_stream_leaves_places_for_events_that_never_come,
+    a_rescue_forgets_the_jobs,
+    a_cancelled_job_stays_in_the_line,
+)

@@ -1,0 +1,300 @@
+"""What a store must do, in memory: one thing after the other, nothing on disk.
+
+Every method is one operation; it answers what the store must answer, or the class of the refusal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from backburner.domain.errors import DuplicateJob, IllegalTransition, LeaseLost
+from backburner.domain.job import NewJob, Status
+from backburner.domain.operations import Completed, Execution, Failed, Interrupted, Limit, Outcome, Parked
+
+from .line import Line, Place
+
+SECOND = 1_000_000
+Refusal = type[Exception]
+
+
+@dataclass(slots=True)
+class Job:
+    """``place`` is the table that has a row of it; ``log`` holds the kinds of its events."""
+
+    new: NewJob
+    created_at: int
+    status: Status = Status.PENDING
+    place: Place | None = None
+    run_at: int | None = None
+    waiting_for: str | None = None
+    expires_at: int | None = None
+    deadline: int | None = None
+    attempt: int = 0
+    tries: int = 0
+    rescues: int = 0
+    worker: str | None = None
+    cancel_requested: bool = False
+    announced: bool = True
+    texts: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, tuple[str, int]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def owner(self) -> str:
+        return self.new.owner or ""
+
+    @property
+    def key(self) -> tuple[str, str, str] | None:
+        return None if self.new.key is None else (self.new.task, self.owner, self.new.key)
+
+    @property
+    def line(self) -> tuple[str, str]:
+        return self.new.queue, self.new.task
+
+
+@dataclass(slots=True)
+class Worker:
+    store: int
+    tasks: tuple[str, ...]
+    expires_at: int
+
+
+class Model:
+    def __init__(self, tasks: dict[str, Limit], queues: dict[str, Limit], now: int) -> None:
+        self.now = now
+        self.jobs: dict[str, Job] = {}
+        self.workers: dict[str, Worker] = {}
+        self.keys: dict[tuple[str, str, str], str] = {}
+        self.executions: list[Execution] = []
+        self.unknown: dict[str, int] = {}
+        self.line = Line(self, tasks, queues)
+
+    def submit(self, new: NewJob) -> str | Refusal:
+        """The id of the job that stands for the new one."""
+        job = self._job(new)
+        if job.key is not None:
+            if job.key in self.keys:
+                return DuplicateJob if new.reject else self.keys[job.key]
+            self.keys[job.key] = new.id
+        self.jobs[new.id] = job
+        self._enter(job)
+        return new.id
+
+    def insert(self, new: NewJob) -> None:
+        """As an application's own transaction does: nobody has been told."""
+        job = self.jobs[new.id] = self._job(new)
+        job.announced = False
+        if job.run_at is not None:
+            job.place = "scheduled"
+
+    def announce(self) -> None:
+        for job in self.jobs.values():
+            if not job.announced:
+                self._announce(job)
+                self._enter(job)
+
+    def claim(self, worker: str, count: int) -> list[Job] | Refusal:
+        if worker not in self.workers:
+            return LeaseLost
+        self.announce()
+        self.line.move_due()
+        picked = self.line.pick(self.workers[worker].tasks, count, self.expire)
+        for job in picked:
+            job.status, job.place, job.worker, job.deadline = Status.RUNNING, "leases", worker, None
+            job.attempt += 1
+            job.log.append("job.started")
+            if job.attempt > 1 and any(job.kept.get(name, 0) < len(text) for name, text in job.texts.items()):
+                job.texts = {name: text[: job.kept.get(name, 0)] for name, text in job.texts.items()}
+                job.log.append("attempt.reset")
+            self.executions.append(Execution(job.new.id, job.attempt))
+        return picked
+
+    def held(self, execution: Execution) -> Job | None:
+        job = self.jobs[execution.job]
+        return job if job.status is Status.RUNNING and job.attempt == execution.attempt else None
+
+    def progress(self, execution: Execution) -> Refusal | None:
+        if (job := self.held(execution)) is None:
+            return LeaseLost
+        job.log.append("job.progress")
+        return None
+
+    def say(self, execution: Execution, channel: str, delta: str, offset: int | None) -> Refusal | None:
+        if (job := self.held(execution)) is None:
+            return LeaseLost
+        text = job.texts.get(channel)
+        if offset is None or text is None or len(text) < offset + len(delta):
+            job.texts[channel] = (text or "") + delta
+            job.log.append("text.delta")
+        return None
+
+    def keep(self, execution: Execution, name: str, value: str, channels: Sequence[str]) -> Refusal | None:
+        if (job := self.held(execution)) is None:
+            return LeaseLost
+        if job.steps.get(name) == (value, job.attempt):
+            return None
+        job.steps[name] = value, job.attempt
+        for channel in channels:
+            if channel in job.texts:
+                job.kept[channel] = len(job.texts[channel])
+        job.log.append("step.completed")
+        return None
+
+    def settle(self, execution: Execution, outcome: Outcome, limited: bool) -> Status | Refusal:
+        if (job := self.held(execution)) is None:
+            return LeaseLost
+        self.end(job, outcome)
+        if limited:
+            self.line.bring_back(Counter({(*job.line, job.owner): 1}))
+        return job.status
+
+    def end(self, job: Job, outcome: Outcome | str) -> None:
+        job.place, job.worker = None, None
+        if job.cancel_requested:
+            outcome = Interrupted()
+        job.cancel_requested = False
+        match outcome:
+            case Completed():
+                self._finish(job, Status.COMPLETED)
+            case Interrupted():
+                self._finish(job, Status.CANCELLED)
+            case Failed(_, None):
+                job.tries += 1
+                self._finish(job, Status.FAILED)
+            case "gave up":
+                job.rescues += 1
+                self._finish(job, Status.FAILED, told=True)
+            case Failed(_, wait):
+                job.tries += 1
+                self._again(job, self.now + int((wait or 0) * SECOND), self.now)
+            case Parked(waiting_for, seconds):
+                self._back(job)
+                job.place, job.waiting_for = "parked", waiting_for
+                job.run_at = None if seconds is None else self.now + int(seconds * SECOND)
+            case _:
+                job.rescues += outcome == "rescued"
+                self._again(job, self.now, job.created_at)
+
+    def cancel(self, name: str) -> tuple[Status, bool]:
+        job = self.jobs[name]
+        if job.status is Status.PENDING:
+            self._announce(job)
+            self._finish(job, Status.CANCELLED)
+        elif job.status is Status.RUNNING:
+            job.cancel_requested = True
+        return job.status, job.cancel_requested
+
+    def retry(self, name: str) -> Status | Refusal:
+        job = self.jobs[name]
+        if not job.status.finished:
+            return job.status
+        if job.status is Status.COMPLETED or (job.key is not None and job.key in self.keys):
+            return IllegalTransition
+        if job.key is not None:
+            self.keys[job.key] = name
+        self._back(job)
+        job.tries = job.rescues = 0
+        job.expires_at = None
+        self.line.enter(job, self.now)
+        return job.status
+
+    def wake(self, name: str) -> bool:
+        job = self.jobs[name]
+        if job.place != "parked":
+            return False
+        job.run_at = job.waiting_for = None
+        self.line.enter(job, self.now, paid=True)
+        return True
+
+    def rescue(self, lost: Iterable[str], expired: bool, cap: int) -> int:
+        late = {name for name, worker in self.workers.items() if worker.expires_at < self.now}
+        gone = set(lost) | (late if expired else set())
+        jobs = [job for job in self.jobs.values() if job.worker in gone]
+        for job in jobs:
+            self.end(job, "rescued" if job.rescues + 1 < cap else "gave up")
+        self._free(jobs)
+        for name in gone:
+            self.workers.pop(name, None)
+        return len(jobs)
+
+    def give_back(self, worker: str, known: Iterable[str] = ()) -> int:
+        """What a worker holds apart from the known ones."""
+        jobs = [job for job in self.jobs.values() if job.worker == worker and job.new.id not in set(known)]
+        for job in jobs:
+            self.end(job, "released")
+        self._free(jobs)
+        return len(jobs)
+
+    def expire(self, jobs: Iterable[Job]) -> int:
+        failed = list(jobs)
+        for job in failed:
+            self._finish(job, Status.FAILED, told=True)
+        return len(failed)
+
+    def expire_waiting(self) -> int:
+        late = [each for each in self.jobs.values() if each.deadline and each.deadline <= self.now]
+        for job in late:
+            self._announce(job)  # it fails before it has taken a turn
+        self.announce()
+        return self.expire(late)
+
+    def fail_unknown(self, patience: float) -> int:
+        """What is announced by this very look is left to the next one."""
+        in_line = [job for job in self.jobs.values() if job.place == "ready"]
+        self.announce()
+        known = {task for worker in self.workers.values() if worker.expires_at >= self.now for task in worker.tasks}
+        waiting = {job.new.task for job in in_line} - known
+        self.unknown = {task: since for task, since in self.unknown.items() if task in waiting}
+        failed = 0
+        for task in sorted(waiting):
+            if self.now - self.unknown.setdefault(task, self.now) >= patience * SECOND:
+                failed += self.expire([job for job in in_line if job.new.task == task])
+        return failed
+
+    def counts(self) -> Counter[tuple[str, str, Status]]:
+        return Counter((*job.line, job.status) for job in self.jobs.values() if job.announced)
+
+    def _job(self, new: NewJob) -> Job:
+        job = Job(new, self.now)
+        run_at = new.run_at if new.run_at is not None else self.now + int(new.delay * SECOND)
+        job.run_at = run_at if run_at > self.now else None
+        job.expires_at = job.deadline = None if new.expires is None else self.now + int(new.expires * SECOND)
+        return job
+
+    def _announce(self, job: Job) -> None:
+        if not job.announced:
+            job.announced = True
+            job.log.append("job.submitted")
+
+    def _enter(self, job: Job) -> None:
+        if not job.log:
+            job.log.append("job.submitted")
+        if job.run_at is None:
+            self.line.enter(job, self.now)
+        else:
+            job.place = "scheduled"
+
+    def _finish(self, job: Job, status: Status, told: bool = False) -> None:
+        job.status, job.place, job.run_at, job.waiting_for, job.deadline = status, None, None, None, None
+        if job.key is not None:
+            self.keys.pop(job.key, None)
+        if told and job.new.owner is not None:
+            job.log.append("notification")
+        job.log.append(f"job.{status}")
+
+    def _back(self, job: Job) -> None:
+        job.status = Status.PENDING
+        job.log.append("job.retrying")
+
+    def _again(self, job: Job, run_at: int, since: int) -> None:
+        self._back(job)
+        if run_at > self.now:
+            job.place, job.run_at = "scheduled", run_at
+        else:
+            self.line.enter(job, since, paid=True)
+
+    def _free(self, jobs: Iterable[Job]) -> None:
+        self.line.bring_back(Counter((*job.line, job.owner) for job in jobs))
