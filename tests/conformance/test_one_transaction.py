@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from backburner.domain.errors import LeaseLost
 from backburner.domain.job import Status
-from backburner.domain.operations import Claim, ExpireWaiting, Limit, Reclaim
+from backburner.domain.operations import Claim, Completed, Execution, ExpireWaiting, GetResult, Limit, Reclaim, Settle
 from backburner.ports import Store
-from backburner.store import claiming, holding
+from backburner.store import claiming, holding, settling
 from backburner.store.failing import expire_waiting
 from backburner.store.limiting import bring_back
 from tests.support.making import claim, look, register, submit
@@ -39,3 +40,16 @@ def test_a_job_that_is_started_twice_in_one_transaction_counts_twice_for_its_rat
     assert [(each.id, each.attempt) for each in (*first.jobs, *second.jobs)] == [(job, 1), (job, 2)]
     submit(store)
     assert store.write_sync(rated).jobs == ()
+
+
+def test_a_lost_attempt_that_settles_does_not_take_the_settlement_of_the_one_that_runs(store: Store) -> None:
+    job, worker = submit(store), register(store)
+    claim(store, worker)
+    store.write_sync(Reclaim(worker, known=()))
+    claim(store, worker)
+    with transaction(store) as batch:
+        both = [Settle(Execution(job, attempt), Completed(str(attempt))) for attempt in (1, 2)]
+        lost, done = settling.settle(batch, both)
+    assert isinstance(lost, LeaseLost)
+    assert done is Status.COMPLETED
+    assert store.read_sync(GetResult(job)) == "2"

@@ -102,12 +102,13 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
     accepted: list[tuple[Ending, Any]] = []
     answers: list[Status | Exception] = []
     for operation in operations:
-        ending = held.pop(operation.execution.job, None)
+        ending = held.get(operation.execution.job)
         if ending is None or ending.attempt != operation.execution.attempt:
             answers.append(
                 LeaseLost(f"job {operation.execution.job} is no longer at attempt {operation.execution.attempt}")
             )
             continue
+        del held[operation.execution.job]
         outcome = Interrupted() if ending.cancel_requested else operation.outcome
         accepted.append((ending, outcome))
         answers.append(_status_after(outcome))
