@@ -202,6 +202,8 @@ class SQLite:
             return StoreUnavailable(f"{self.path} is read-only: give this user the right to write it")
         if "locked" in text or "busy" in text:
             return StoreUnavailable(f"{self.path} is locked by another program: end its transaction")
+        if "unable to open" in text and not os.access(os.path.dirname(self.path), os.W_OK):
+            return StoreUnavailable(f"{self.path} is on a read-only disk: give this user the right to write there")
         if "unable to open" in text:
             return StoreUnavailable(f"{self.path} cannot be opened: check the path and the rights on its folder")
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
