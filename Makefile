@@ -10,7 +10,7 @@ demo: .venv/.demo
 	@$(BIN)/backburner demo $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist load $(ARGS)
 
 check: .venv/.dev
 	@$(BIN)/ruff format --check .
