@@ -96,7 +96,7 @@ class ProblemRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.methods and scope["method"] not in self.methods:
-            await _not_allowed(scope, self.path, self.methods)(scope, receive, send)
+            await _not_allowed(scope, self.methods)(scope, receive, send)
         else:
             await super().handle(scope, receive, send)
 
@@ -182,18 +182,14 @@ def field_errors(errors: Sequence[Any]) -> dict[str, str]:
     return found
 
 
-def _not_allowed(scope: Scope, path: str, methods: Iterable[str]) -> Response:
-    """405 with the methods of all the routes of this path, not only of the first, and not those of a path with a
-    placeholder that happens to fit too."""
+def _not_allowed(scope: Scope, methods: Iterable[str]) -> Response:
+    """405 with the methods of all the routes at this address, not only of the first."""
     app = scope.get("app")
     routes = app.routes if app is not None else []
     others = {
         method
         for method in METHODS
-        if any(
-            getattr(route, "path", None) == path and route.matches({**scope, "method": method})[0] is Match.FULL
-            for route in routes
-        )
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     }
     allowed = ", ".join(sorted(others | set(methods)))
     detail = f"{scope['method']} is not possible here: use {allowed}."
