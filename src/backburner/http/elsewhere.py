@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
@@ -43,3 +43,13 @@ def _is_redirected(scope: Scope) -> bool:
     other = path.rstrip("/") if path.endswith("/") else f"{path}/"
     probe = {**scope, "path": other, PROBING: True}
     return any(route.matches(probe)[0] is not Match.NONE for route in app.routes)
+
+
+def allow_only(router: APIRouter, path: str, *methods: str) -> None:
+    """Refuse all other methods at an address that a later route would take for somebody's id."""
+    allowed = ", ".join(sorted(methods))
+    others = [method for method in METHODS if method not in methods]
+
+    @router.api_route(path, methods=others, include_in_schema=False)
+    async def refuse(request: Request) -> None:
+        raise HTTPException(405, f"{request.method} is not possible here: use {allowed}.", {"Allow": allowed})

@@ -18,6 +18,7 @@ from ..domain.operations import Cancel, CountJobs, Erase, GetJob, GetResult, Lis
 from ..domain.outlook import UNKNOWN, Outlook
 from .auth import owner
 from .body import body_of, parse, read_json
+from .elsewhere import allow_only
 from .problems import ProblemRoute, described
 from .schemas import JobOut, JobPage, JobStats, Retried, Submission, job_json, job_summary
 from .statistics import statistics
@@ -90,6 +91,9 @@ def job_routes(bb: Backburner) -> APIRouter:
         created = int(since.timestamp() * 1e6) if since is not None else None
         query = ListJobs(owner, Status(status), task, queue, created)
         return JSONResponse({"retried": await retry_all(bb.store, query, limit)})
+
+    allow_only(router, "/jobs/stats", "GET")
+    allow_only(router, "/jobs/retry", "POST")
 
     @router.get("/jobs/{id}", response_model=JobOut, responses=described(403, 404, 503))
     async def get_job(request: Request, owner: Owner, id: str) -> Response:
