@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ async def _live(store: SQLStore, story: list[Any], breaths: list[int]) -> None:
     await store.write(RegisterWorker(job.id, 60.0, ("t",)))
     for breath in itertools.chain(breaths, [10_000]):
         (claimed,) = (await store.write(Claim(job.id, {"t": None}, 1))).jobs
-        run = Run(claimed, None, store, None)  # type: ignore[arg-type]
+        run = Run(claimed, SimpleNamespace(timeout=None), store, None)  # type: ignore[arg-type]
         fence = Fence(job.id, claimed.attempt)
         try:
             await Teller(run, breath).tell(story)
