@@ -12,6 +12,7 @@ from backburner import Backburner, Settings
 from backburner.worker.thread import WorkerThread
 from tests.support.backends import BACKENDS, Backend
 from tests.support.migrated import copy_migrated
+from tests.support.postgres import PrivatePostgres
 
 Start = Callable[..., WorkerThread]
 
@@ -57,6 +58,15 @@ def backend(request: pytest.FixtureRequest, missing: Callable[[str], NoReturn]) 
     if not found.answers():
         missing(found.needs)
     return found
+
+
+@pytest.fixture
+def server(missing: Callable[[str], NoReturn]) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL of the test's own."""
+    if not PrivatePostgres.installed():
+        missing("a PostgreSQL installation")
+    with PrivatePostgres() as server:
+        yield server
 
 
 @pytest.fixture

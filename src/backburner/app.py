@@ -18,9 +18,10 @@ from .crons import CronDecorator
 from .domain.backoff import Backoff
 from .domain.budgets import ANY, LlmBudget, LlmRules, Price
 from .domain.crons import Cron, Missed
-from .domain.errors import ConfigurationError, UnknownTask
+from .domain.errors import ConfigurationError, StoreUnreachable, UnknownTask
 from .domain.job import NewJob, fresh, unseen
 from .domain.operations import Limit, PauseQueue, Submitted
+from .opening import Stop, open_in_time
 from .ports import Observer, Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
@@ -452,13 +453,16 @@ class Backburner:
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """For ``FastAPI(lifespan=bb.lifespan)``, or inside a lifespan of your own.
 
-        Opens the store and, unless `BACKBURNER_EMBEDDED_WORKER` is off, runs a worker beside the application. At the
-        end open event streams are closed and the worker is drained.
+        Opens the store, waiting for a database server that cannot be reached yet, and, unless
+        `BACKBURNER_EMBEDDED_WORKER` is off, runs a worker beside the application. At the end open event streams are
+        closed and the worker is drained.
         """
-        from .http.shutdown import streams_end_on_signals
+        from .http.shutdown import on_signals, streams_end_on_signals
 
         self.has_lifespan = True
-        await asyncio.to_thread(self._open)
+        stop = Stop()
+        with on_signals(stop):
+            await open_in_time(self._open, stop.told)
         stop_worker = self.start_worker() if self.settings.embedded_worker and self.tasks else None
         try:
             with streams_end_on_signals(self):
@@ -486,20 +490,26 @@ class Backburner:
         settings: Settings | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Work on the registered tasks on this event loop until stopped, then drain.
+        """Work on the registered tasks on this event loop until stopped, then drain. A database server that cannot be
+        reached yet is waited for.
 
         ``stopper`` is handed a function that stops the worker, from any thread; called a second time it hurries.
         ``settings`` replaces the Backburner's, ``observer`` is told when there is nothing to do: for
         `backburner.testing`.
         """
-        parts = self._open()
+        stop = Stop()
+        if stopper is not None:
+            stopper(stop)
+        try:
+            parts = await open_in_time(self._open, stop.told)
+        except StoreUnreachable:
+            return  # it was told to stop before there was anything to do
         settings = settings or self.settings
         children = parts.make_children(settings, lambda: self._model)
         worker = parts.make_worker(
             self.tasks, self.queues, self.crons.values(), settings, self._make_llm, children, observer
         )
-        if stopper is not None:
-            stopper(worker.stop)
+        stop.passes_to(worker.stop)
         try:
             await worker.run()
         finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .app import Backburner
-from .domain.errors import ConfigurationError
+from .domain.errors import BackburnerError, ConfigurationError
 from .loading import is_factory, load
 from .settings import load_settings
 from .task import Task
@@ -82,7 +82,8 @@ def make_server(app: Any, host: str, port: int, started: Callable[[], None] | No
 def run_server(app: Any, host: str, port: int, started: Callable[[], None] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    Raises `ConfigurationError` when the address is taken, or open to others while authentication is off.
+    Raises `ConfigurationError` when the address is taken, or open to others while authentication is off, and what the
+    application's start fails with where that is an error of ours.
     """
     if load_settings().auth == "off" and host not in LOOPBACK:
         raise ConfigurationError(
@@ -105,4 +106,42 @@ def run_server(app: Any, host: str, port: int, started: Callable[[], None] | Non
         # uvicorn raises the signal that ended it once more: an orderly end is no reason to die of it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        make_server(app, host, port, started).run(sockets=[probe])
+        opening = Opening(app)
+        server = make_server(opening, host, port, started)
+        try:
+            server.run(sockets=[probe])
+        except SystemExit:
+            if opening.failure is None:
+                raise
+            if not server.should_exit:  # or a signal ended it before it had started
+                raise opening.failure from None
+
+
+class Opening:
+    """An application whose start fails by an error of ours leaves that here; the server would show its traceback."""
+
+    def __init__(self, app: Any) -> None:
+        self.failure: BackburnerError | None = None
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failed: list[Any] = []
+
+        async def hold(message: Any) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, hold)
+        except BackburnerError as error:
+            self.failure = error
+            await send({"type": "lifespan.startup.failed"})
+        except BaseException:
+            for message in failed:
+                await send(message)
+            raise

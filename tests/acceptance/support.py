@@ -65,6 +65,10 @@ class Process:
         assert line is not None, f"{text!r} never came ({found}):\n" + "".join(self.log)
         return line
 
+    def wait(self) -> int:
+        """Until it ends by itself; answers its exit code."""
+        return self._process.wait(PATIENCE)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

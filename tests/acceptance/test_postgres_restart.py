@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 import httpx
 import pytest
@@ -20,14 +19,6 @@ from .support import Watcher, free_port, start_web, start_worker, until
 from .tasks import PARTS, WORDS
 
 OWNER = "local"
-
-
-@pytest.fixture
-def server(missing: Callable[[str], NoReturn]) -> Iterator[PrivatePostgres]:
-    if not PrivatePostgres.installed():
-        missing("a PostgreSQL installation")
-    with PrivatePostgres() as server:
-        yield server
 
 
 @pytest.fixture

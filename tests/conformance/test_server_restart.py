@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
 import pytest
 
@@ -13,14 +12,6 @@ from backburner.store.postgres import Postgres
 from backburner.store.store import SQLStore
 from tests.support.making import look, register, start, submit
 from tests.support.postgres import PrivatePostgres
-
-
-@pytest.fixture
-def server(missing: Callable[[str], NoReturn]) -> Iterator[PrivatePostgres]:
-    if not PrivatePostgres.installed():
-        missing("a PostgreSQL installation")
-    with PrivatePostgres() as server:
-        yield server
 
 
 @pytest.fixture

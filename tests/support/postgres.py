@@ -169,6 +169,10 @@ class PrivatePostgres:
         self.stop(mode)
         self.start()
 
+    def demand_passwords(self) -> None:
+        """From its next start on; nobody has one."""
+        (self._folder / "data" / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+
     @property
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
@@ -211,8 +215,12 @@ class PrivatePostgres:
         while time.monotonic() < deadline:
             assert self._process is not None
             assert self._process.poll() is None, f"the server ended:\n{self.log}"
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=5):
-                return
+            try:
+                with psycopg.connect(self.url, connect_timeout=5):
+                    return
+            except psycopg.OperationalError as error:
+                if "password" in str(error):
+                    return
             time.sleep(0.02)
         raise AssertionError(f"the server does not answer:\n{self.log}")
 

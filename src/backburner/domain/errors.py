@@ -122,6 +122,10 @@ class StoreUnavailable(BackburnerError):
         self.retry_after = retry_after
 
 
+class StoreUnreachable(StoreUnavailable):
+    """Nobody answers at the database's address, or not yet: a process that starts waits for it."""
+
+
 class SchemaOutdated(BackburnerError):
     """The database's schema is older or newer than this version of backburner."""
 

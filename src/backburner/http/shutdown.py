@@ -20,13 +20,22 @@ def streams_end_on_signals(bb: Backburner) -> Iterator[None]:
     """Close open event streams on SIGTERM and SIGINT, before the server's own handler sees them.
 
     A server such as uvicorn waits for open responses before it shuts the application down, and a stream has no end of
-    its own. Does nothing outside the main thread, where nobody may handle signals.
+    its own. See `on_signals`.
+    """
+    with on_signals(bb.hubs.close):
+        yield
+
+
+@contextlib.contextmanager
+def on_signals(call: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, ``call`` goes before the handlers of SIGTERM and SIGINT.
+
+    Does nothing outside the main thread, where nobody may handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    close = bb.hubs.close
-    installed = {number: _wrap(number, close) for number in (signal.SIGTERM, signal.SIGINT)}
+    installed = {number: _wrap(number, call) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -35,14 +44,14 @@ def streams_end_on_signals(bb: Backburner) -> Iterator[None]:
                 signal.signal(number, wrapped[1])
 
 
-def _wrap(number: int, close: Callable[[], None]) -> tuple[Handler, Handler] | None:
+def _wrap(number: int, call: Callable[[], None]) -> tuple[Handler, Handler] | None:
     """Our handler and the one it stands before; None where a signal ends the process anyway, or is ignored."""
     previous = signal.getsignal(number)
     if not callable(previous):
         return None
 
     def handle(number: int, frame: FrameType | None) -> None:
-        close()
+        call()
         previous(number, frame)
 
     signal.signal(number, handle)

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable
+from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable, StoreUnreachable
 from .connection import Connection, Language
 
 if TYPE_CHECKING:
@@ -50,6 +50,18 @@ SETTLING = 10.0
 """Seconds after the server's start in which a free lock proves nothing: the living have yet to take theirs again."""
 OUTAGES = ("08", "53", "57P")
 """Classes of SQLSTATE: connections, resources, the operator."""
+REFUSALS = (
+    "authentication failed",
+    "does not exist",
+    "is not permitted to log in",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "failed to resolve host",
+    "but SSL was required",
+    "invalid response to SSL negotiation",
+)
+"""What is said of an address, or of whoever connects, that waiting does not mend."""
 BUSY_TABLES = (
     "bb_ready",
     "bb_scheduled",
@@ -175,7 +187,7 @@ class Postgres:
     def translate(self, error: BaseException) -> BaseException:
         if isinstance(error, BackburnerError) or not isinstance(error, psycopg.Error):
             return error
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = _reason(error)
         if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
             return SchemaOutdated(f"{self.place} is not migrated ({text}): run `backburner migrate`")
         if isinstance(error, errors.DiskFull):
@@ -187,7 +199,9 @@ class Postgres:
         if isinstance(error, psycopg.ProgrammingError) and "connection string" in text:
             return ConfigurationError(f"{self.place} is no address of a PostgreSQL database: {text}")
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            return StoreUnavailable(f"{self.place} cannot be used: {text}")
+            if _refused(text):
+                return StoreUnavailable(f"{self.place} cannot be used: {text}; look at the database's address")
+            return StoreUnreachable(f"{self.place} cannot be used: {text}; `pg_isready -d {self.place}` looks at it")
         return error
 
     def outage(self, error: BaseException) -> StoreUnavailable | None:
@@ -276,6 +290,18 @@ class Postgres:
 
     def dispose(self) -> None:
         self._locks.close()
+
+
+def _reason(error: psycopg.Error) -> str:
+    """In one line; of several addresses that were tried, of one where the server refused, else of the last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next(filter(_refused, lines), lines[0])
+
+
+def _refused(text: str) -> bool:
+    """Whether a connection was refused for good. psycopg knows no SQLSTATE of what happens before one is made; what it
+    does not know as refused, such as another language, is taken for a server that has yet to come."""
+    return any(part in text for part in REFUSALS)
 
 
 class Plain:
