@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from backburner import Backburner, Run
-from backburner.domain.errors import StoreUnavailable
+from backburner.domain.errors import JobFailed, StoreUnavailable
 from backburner.domain.job import Status
-from backburner.domain.operations import ListWorkers, RegisterWorker, Renew
+from backburner.domain.operations import ListWorkers, RegisterWorker, Renew, Retire, Settle
 from backburner.worker import heartbeat
 from backburner.worker import worker as engine
 from tests.conftest import Start
@@ -23,8 +23,9 @@ PATIENCE = 20.0
 class Cut:
     """A store that some operations do not reach while it is cut off."""
 
-    def __init__(self, store: Any, *kinds: type) -> None:
+    def __init__(self, store: Any, *kinds: type, times: int = -1, error: Exception | None = None) -> None:
         self._store, self._kinds = store, kinds
+        self._times, self._error = times, error or StoreUnavailable("cut off")
         self.off = threading.Event()
 
     def write(self, operation: Any) -> Any:
@@ -36,8 +37,9 @@ class Cut:
         return self._store.write_sync(operation)
 
     def _check(self, operation: Any) -> None:
-        if self.off.is_set() and isinstance(operation, self._kinds):
-            raise StoreUnavailable("cut off")
+        if self.off.is_set() and isinstance(operation, self._kinds) and self._times:
+            self._times -= 1
+            raise self._error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -49,8 +51,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "LOOK_FOR_DEAD", 0.01)
 
 
-def cut_store(bb: Backburner, monkeypatch: pytest.MonkeyPatch, *kinds: type) -> Cut:
-    cut = Cut(bb.store, *kinds)
+def cut_store(bb: Backburner, monkeypatch: pytest.MonkeyPatch, *kinds: type, **how: Any) -> Cut:
+    cut = Cut(bb.store, *kinds, **how)
     monkeypatch.setattr(bb._open(), "store", cut)
     return cut
 
@@ -84,6 +86,37 @@ def test_a_worker_that_cannot_renew_gives_up_its_jobs_and_starts_afresh(
     record = look(bb.store, job.id)
     assert (record.tries, record.rescues) == (0, 1)
     assert names[0] != names[1], "it signed on under another name"
+
+
+def test_a_job_whose_end_cannot_be_written_by_a_mistake_of_ours_fails_and_is_not_waited_for_without_end(
+    bb: Backburner, worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @bb.task(retries=0)
+    async def short(run: Run) -> int:
+        return 1
+
+    cut = cut_store(bb, monkeypatch, Settle, times=3, error=RuntimeError("a mistake of ours"))
+    cut.off.set()
+    worker()
+    with pytest.raises(JobFailed, match="a mistake of ours"):
+        short.submit_sync().result_sync(PATIENCE)
+
+
+def test_a_worker_that_cannot_sign_on_again_by_a_mistake_of_ours_goes_on_trying(
+    bb: Backburner, worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @bb.task
+    async def long(run: Run) -> int:
+        if run.attempt > 1:
+            return run.attempt
+        cut.off.set()
+        bb.store.write_sync(Retire(bb.store.read_sync(ListWorkers())[0].id))
+        await asyncio.Event().wait()
+        return 1
+
+    cut = cut_store(bb, monkeypatch, RegisterWorker, times=3, error=RuntimeError("a mistake of ours"))
+    worker(lease=0.3)
+    assert long.submit_sync().result_sync(PATIENCE) == 2
 
 
 def test_a_worker_that_is_stopped_while_it_cannot_sign_on_again_ends(

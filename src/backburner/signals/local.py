@@ -97,14 +97,17 @@ class Doorbell:
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         while not self._closed:
-            if poll.poll(NET_INTERVAL * 1000):
-                hint = self._drain()
-            elif self._changed():
-                hint = EVERYTHING
-            else:
-                continue
+            hint = self._drain() if poll.poll(NET_INTERVAL * 1000) else self._look()
             if hint:
                 self._listeners.tell(hint)
+
+    def _look(self) -> Hint:
+        """What cannot be known is told: those who look find out, and this thread goes on."""
+        try:
+            return EVERYTHING if self._changed() else Hint()
+        except Exception:
+            log.debug("the store cannot be asked whether it was written", exc_info=True)
+            return EVERYTHING
 
     def _drain(self) -> Hint:
         bits = 0

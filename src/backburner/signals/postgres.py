@@ -125,7 +125,7 @@ class Notifications:
                 with contextlib.closing(self._connect()) as connection:
                     worked_from = time.monotonic() + STEADY
                     self._serve(connection)
-            except psycopg.Error as error:
+            except Exception as error:  # whatever it is: without this thread nobody here would hear anything again
                 failures = 1 if time.monotonic() > worked_from else failures + 1
                 self._report(error, failures)
                 self._closed.wait(RECONNECT.delay(failures))
@@ -185,6 +185,6 @@ class Notifications:
             while self._sleeper.recv(4096):
                 pass
 
-    def _report(self, error: psycopg.Error, failures: int) -> None:
+    def _report(self, error: Exception, failures: int) -> None:
         level = logging.WARNING if failures == 1 else logging.DEBUG
         log.log(level, "no notifications from PostgreSQL until it answers again: %s", str(error).strip())

@@ -6,6 +6,7 @@ docs/decisions/0002-raw-statements.md).
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, b
 from sqlalchemy.sql import ClauseElement
 
 from .arrays import any_of, from_arrays, literal
+
+log = logging.getLogger("backburner.store")
 
 Row = tuple[Any, ...]
 Sql = tuple[str, tuple[str, ...], dict[str, Any]]
@@ -101,16 +104,21 @@ _written: weakref.WeakSet[Statement | Family] = weakref.WeakSet()
 
 
 def rehearse(language: Language) -> None:
-    """Compile everything that is written in this package.
+    """Compile everything that is written in this package. What cannot be compiled is logged, and fails who uses it.
 
     The first claim would else spend 40 ms on it inside its transaction, while every other process waits.
     """
-    for each in list(_written):
-        if isinstance(each, Family):
-            each.grow(language)
-    for each in list(_written):
-        if isinstance(each, Statement):
-            each.rehearse(language)
+    for family in [each for each in _written if isinstance(each, Family)]:
+        _try(family.grow, language)
+    for statement in [each for each in _written if isinstance(each, Statement)]:
+        _try(statement.rehearse, language)
+
+
+def _try(compiling: Callable[[Language], None], language: Language) -> None:
+    try:
+        compiling(language)
+    except Exception:
+        log.exception("a statement cannot be compiled for %s", language.name)
 
 
 class Connection:

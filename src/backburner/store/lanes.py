@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from .writer import Writer
+from .writer import Writer, closed
 
 MOST = 8
 """Functions of applications that run at once in a process; the others wait for one to end."""
@@ -19,10 +19,13 @@ class Lanes:
         self._most = most
         self._lock = threading.Lock()
         self._writers: list[Writer] = []
+        self._closed = False
 
     def choose(self) -> Writer:
-        """The one with the least before it."""
+        """The one with the least before it. Raises `StoreUnavailable` after the end."""
         with self._lock:
+            if self._closed:
+                raise closed()
             idle = next((writer for writer in self._writers if writer.load == 0), None)
             if idle is None and len(self._writers) < self._most:
                 idle = self._start()
@@ -31,6 +34,7 @@ class Lanes:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             writers, self._writers = self._writers, []
         for writer in writers:
             writer.close()

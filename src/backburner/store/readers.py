@@ -7,11 +7,11 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ..domain.errors import StoreUnavailable
 from ..domain.operations import Query
 from .connection import Connection
 from .database import Database
 from .handlers import READ
+from .writer import closed
 
 T = TypeVar("T")
 THREADS = 4
@@ -35,7 +35,7 @@ class Readers:
         try:
             return self._pool.submit(self._answer, query)
         except RuntimeError:
-            raise StoreUnavailable("this Backburner has been closed", retry_after=0) from None
+            raise closed() from None
 
     def _answer(self, query: Query[T]) -> T:
         try:

@@ -104,7 +104,7 @@ class Writer:
     def _put(self, waiting: _Waiting) -> None:
         with self._gate:  # what comes after the end would never be answered
             if self._closing:
-                raise StoreUnavailable("this Backburner has been closed", retry_after=0)
+                raise closed()
             self._owed += 1
             (self._urgent if waiting.operation.urgent else self._waiting).append(waiting)
         if self._asleep:
@@ -115,7 +115,11 @@ class Writer:
         while True:
             waiting = self._take()
             if waiting:
-                self._commit(waiting)
+                try:
+                    self._commit(waiting)
+                except BaseException as error:  # a mistake of ours: it must not leave anybody waiting
+                    log.exception("the writer failed")
+                    self._give_up(waiting, error)
                 continue
             if self._closing:
                 break
@@ -127,6 +131,13 @@ class Writer:
         self._drop_connection()
         if self._turn is not None:
             self._turn.close()
+
+    def _give_up(self, taken: Sequence[_Waiting], error: BaseException) -> None:
+        """Whoever has had no answer gets the error; what was put back into the line is still to be written."""
+        with self._gate:
+            waiting = {*self._urgent, *self._waiting}
+            self._owed = len(waiting)
+        _answer([(each, None, error) for each in taken if each not in waiting and not each.future.done()])
 
     def _take(self) -> list[_Waiting]:
         """What goes into one transaction. Where rows are locked, claims keep apart from what else locks limits."""
@@ -285,7 +296,14 @@ class Writer:
 
     def _tell(self, hint: Hint) -> None:
         if hint:
-            self._on_commit(hint)
+            try:
+                self._on_commit(hint)
+            except Exception:  # it is on disk, and a slow look stands behind every hint
+                log.exception("nobody could be told of a commit")
+
+
+def closed() -> StoreUnavailable:
+    return StoreUnavailable("this Backburner has been closed", retry_after=0)
 
 
 class WriterThread(threading.Thread):

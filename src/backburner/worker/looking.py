@@ -54,7 +54,7 @@ class Looker(ABC):
 
     def _run(self) -> None:
         failed = False
-        while self._rest(max(self.pause(), BACK_OFF) if failed else self.pause()):
+        while self._rest(self._pause_after(failed)):
             failed = True
             try:
                 self.look()
@@ -63,6 +63,14 @@ class Looker(ABC):
                 log.warning("%s just now: %s", self.what, error)
             except Exception:
                 log.exception("%s", self.what)
+
+    def _pause_after(self, failed: bool) -> float:
+        try:
+            pause = self.pause()
+        except Exception:
+            log.exception("%s", self.what)
+            return BACK_OFF
+        return max(pause, BACK_OFF) if failed else pause
 
     def _rest(self, seconds: float) -> bool:
         """False when it is time to end."""

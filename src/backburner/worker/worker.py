@@ -138,7 +138,11 @@ class Worker:
             except StoreUnavailable as error:
                 self._heartbeat.stalled()
                 log.warning("cannot sign on: %s", error)
-                await asyncio.sleep(STORE_BACK_OFF)
+            except Exception:
+                if not self._signing_on:  # whoever started it gets the error
+                    raise
+                log.exception("cannot sign on")
+            await asyncio.sleep(STORE_BACK_OFF)
             if self._stopping:
                 return False
 
@@ -214,8 +218,7 @@ class Worker:
             log.info("job %s went to another worker", job.id)
         except Exception as error:
             log.exception("job %s could not be run", job.id)
-            with contextlib.suppress(LeaseLost):
-                await self._settle(job, Failed(describe(error), None))
+            await self._settle_somehow(job, Failed(describe(error), None))
         finally:
             self._leave(running)
 
@@ -243,6 +246,17 @@ class Worker:
     async def _settle(self, job: Claimed, outcome: Outcome) -> None:
         limited = bool(self._task_limits.get(job.task)) or bool(self._queues.get(job.queue))
         await self._write(job, Settle(Execution(job.id, job.attempt), outcome, limited))
+
+    async def _settle_somehow(self, job: Claimed, outcome: Outcome) -> None:
+        """Whatever is wrong with the store: a job that nobody settles would be waited for without end."""
+        while True:
+            try:
+                return await self._settle(job, outcome)
+            except LeaseLost:
+                return None
+            except Exception:
+                log.exception("cannot write that job %s has failed", job.id)
+            await asyncio.sleep(STORE_BACK_OFF)
 
     async def _write(self, job: Claimed, operation: Operation[Any]) -> None:
         """A store that cannot be written just now is waited for: the fence says whether the job is still ours."""
