@@ -173,10 +173,11 @@ class Backburner:
         cancelled with that. ``cache``: submits of the same work share one execution, and its result answers further
         ones at once for that long; the same are those of one owner, or with ``cache_scope="everyone"`` of anybody (the
         run has no owner then), that agree in ``cache_args`` (names of arguments; None is all). One with a delay runs by
-        itself. ``public``: it may be submitted over HTTP. ``process``: an ordinary function runs in a child process,
-        which timeout and cancel kill; for work that keeps the processor busy. ``notify``: which of started, progress,
-        completed, failed put a notification into the owner's inbox, and ``words(kind, args, reason)`` what it says.
-        ``retention``: how long ended jobs are kept where that is not as `BACKBURNER_RETENTION` says, in seconds or as
+        itself. What the model calls of shared work took is counted once, to the owner who began it. ``public``: it may
+        be submitted over HTTP. ``process``: an ordinary function runs in a child process, which timeout and cancel
+        kill; for work that keeps the processor busy. ``notify``: which of started, progress, asked, completed, failed
+        put a notification into the owner's inbox, and ``words(kind, args, reason)`` what it says. ``retention``: how
+        long ended jobs are kept where that is not as `BACKBURNER_RETENTION` says, in seconds or as
         there (``"completed=1h,failed=forever"``). The name is the function's unless given.
         """
         limit = known_limit(concurrency, owner_concurrency, rate)

@@ -426,7 +426,8 @@ def answer(database_url: str | None, job: str, answer: str, token: str | None) -
     try:
         handle = bb.handle(job)
         handle.refresh_sync()
-        record = handle.answer_sync(value, token=token)
+        waiting = [question.token for question in handle.questions_sync() if question.open]
+        record = handle.answer_sync(value, token=waiting[0] if token is None and len(waiting) == 1 else token)
         click.echo(f"{record.id} is {record.status}")
     finally:
         bb.close()

@@ -251,7 +251,8 @@ class Run:
 
         ``schema`` is the type of the answer (a pydantic model, ``Literal["a", "b"]``, ``list[str]``, …) or a JSON
         Schema; an answer that does not fit is refused and the job waits on. Its owner is notified and answers over
-        HTTP, by `Job.answer` or by ``backburner jobs answer``; so does anyone who is given the question's token. After
+        HTTP, by `Job.answer` or by ``backburner jobs answer``; so does anyone who is given the question's token. Where
+        everyone shares the work, nobody is notified and only the token (`Job.questions`) lets one decide for all. After
         ``timeout`` seconds ``default`` is returned, or `AnswerTimeout` raised where there is none.
         """
         question = Question(prompt, schema, timeout, self.owner)

@@ -45,7 +45,7 @@ from .domain.operations import (
 )
 from .domain.operations import Retry as RetryJob
 from .domain.outlook import UNKNOWN, Outlook
-from .domain.questions import choose, fit
+from .domain.questions import Question, choose, fit
 from .domain.retention import NOTIFICATIONS, Retention, parse_retention
 from .parameters import Parameters
 from .run import Run, current_run
@@ -280,7 +280,7 @@ class Task(Generic[P, R]):
             kind: self.notice(kind, owner, args, SHARED_FAILURE.detail if kind == "failed" else None)
             for kind in sorted(self.options.notify - {"progress", "asked"})
         }
-        usual = {"progress": None} if "progress" in self.options.notify else {}
+        usual = dict.fromkeys({"progress", "asked"} & self.options.notify)
         return encode({**{kind: notice for kind, notice in said.items() if notice is not None}, **usual})
 
     def retry_after(self, error: BaseException, tries: int) -> float | None:
@@ -490,21 +490,30 @@ class Job(Generic[R]):
         return self.record
 
     async def answer(self, value: Any, *, token: str | None = None) -> JobRecord:
-        """Answer what the job has asked; ``token`` says which question where it has asked several.
+        """Answer what the job has asked; ``token`` says which question where it has asked several, or
+        gives the right where everyone shares the work.
 
         The same answer again changes nothing. Raises `InvalidArguments` naming what does not fit, `AlreadyAnswered`,
         and `IllegalTransition` where nobody waits for an answer.
         """
-        asked = await self._bb.store.read(JobQuestions(self.id))
-        question = choose(asked, self.id, token)
+        question = choose(await self.questions(), self.id, token)
         await self._bb.store.write(Answer(question.token, fit(question, value)))
         return await self.refresh()
 
     def answer_sync(self, value: Any, *, token: str | None = None) -> JobRecord:
         """The same for threads without an event loop."""
-        question = choose(self._bb.store.read_sync(JobQuestions(self.id)), self.id, token)
+        question = choose(self.questions_sync(), self.id, token)
         self._bb.store.write_sync(Answer(question.token, fit(question, value)))
         return self.refresh_sync()
+
+    async def questions(self) -> tuple[Question, ...]:
+        """What the job has asked, with the tokens: whoever is given one may answer. Where everyone shares the work,
+        that is the only way."""
+        return await self._bb.store.read(JobQuestions(self.id))
+
+    def questions_sync(self) -> tuple[Question, ...]:
+        """The same for threads without an event loop."""
+        return self._bb.store.read_sync(JobQuestions(self.id))
 
     def _run(self) -> Run | None:
         """The execution that this is called in, if it is one of this Backburner's."""

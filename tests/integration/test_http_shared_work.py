@@ -12,10 +12,13 @@ import httpx
 import pytest
 
 from backburner import Run
+from backburner.domain.operations import Ask, Execution, Parked, Settle
 from backburner.http.schemas import JobOut
 from tests.integration.http_support import Hand, Web, make_bb, rebuild
+from tests.support.making import claim, register
 
 JOBS = "/backburner/jobs"
+TOKEN = "t0k3n"
 
 
 @pytest.fixture
@@ -27,6 +30,9 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
     @bb.task(public=True, cache=timedelta(hours=1), cache_scope="everyone", cache_args=("text",))
     async def analyse(run: Run, text: str, article: int = 0) -> None: ...
+
+    @bb.task(public=True, cache=timedelta(hours=1))
+    async def summarise(run: Run, text: str) -> None: ...
 
     with Web(bb) as web:
         yield web
@@ -114,3 +120,48 @@ def test_the_execution_itself_is_nobodys_over_http(web: Web) -> None:
     for path in ("/cancel", "/retry"):
         assert web.http.post(f"{JOBS}/{execution}{path}").status_code == 404
     assert [each["id"] for each in web.http.get(JOBS).json()["jobs"]] == [job]
+
+
+def ask(web: Web, job: str) -> None:
+    """What the job shares asks something, and is parked."""
+    (claimed,) = claim(web.bb.store, register(web.bb.store, "analyse", "summarise"), analyse=None, summarise=None)
+    execution = Execution(claimed.id, claimed.attempt)
+    web.bb.store.write_sync(Ask(execution, "ask", 0, "key", TOKEN, "Approve?", '{"type":"boolean"}', None))
+    web.bb.store.write_sync(Settle(execution, Parked("answer", None, (), (TOKEN,))))
+    assert web.http.get(f"{JOBS}/{job}").json()["waiting_for"] == "answer"
+
+
+def test_the_owner_answers_by_any_of_the_jobs_that_share_the_work(web: Web) -> None:
+    first, second = (
+        web.http.post(JOBS, json={"task": "summarise", "args": {"text": "red"}}).json()["id"] for _ in range(2)
+    )
+    ask(web, first)
+    for job in (first, second):
+        shown = web.http.get(f"{JOBS}/{job}").json()
+        JobOut.model_validate(shown)
+        assert (shown["question"]["prompt"], shown["question"]["token"]) == ("Approve?", TOKEN)
+    answered = web.http.post(f"{JOBS}/{second}/answer", json={"answer": True})
+    assert (answered.status_code, answered.json()["id"], answered.json()["waiting_for"]) == (200, second, "turn")
+    assert web.http.post(f"{JOBS}/{first}/answer", json={"answer": False}).status_code == 409
+
+
+def test_an_owner_decides_for_everyone_only_with_the_token(web: Web) -> None:
+    job = analyse(web).json()["id"]
+    ask(web, job)
+    assert web.http.get(f"{JOBS}/{job}").json()["question"] is None
+    assert TOKEN not in str(web.log_of(job))
+    refused = web.http.post(f"{JOBS}/{job}/answer", json={"answer": True})
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["token"])
+    guessed = web.http.post(f"{JOBS}/{job}/answer", json={"answer": True, "token": "guess"})
+    assert guessed.status_code == 404
+    given = web.bb.handle(job).questions_sync()[0].token
+    shown = web.http.get(f"/backburner/answers/{given}").json()
+    assert (shown["prompt"], shown["open"]) == ("Approve?", True)
+    answered = web.http.post(f"{JOBS}/{job}/answer", json={"answer": True, "token": given})
+    assert (answered.status_code, answered.json()["waiting_for"]) == (200, "turn")
+
+
+def test_every_job_that_shares_an_execution_tells_its_place_in_the_line(web: Web) -> None:
+    analyse(web, text="blue")
+    jobs = [analyse(web).json()["id"] for _ in range(2)]
+    assert [web.http.get(f"{JOBS}/{job}").json()["position"] for job in jobs] == [2, 2]

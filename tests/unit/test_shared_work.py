@@ -260,3 +260,24 @@ async def test_jobs_of_a_batch_share_their_work_and_the_batch_ends(bb: Backburne
     kinds = [(each.kind, each.job) for each in await bb.store.read(ListNotifications("ann"))]
     assert [kind for kind, job in kinds if job is None] == ["completed"]
     assert len(kinds) == 2
+
+
+async def test_a_function_that_waits_for_a_submit_of_itself_fails_with_a_sentence(
+    bb: Backburner, worker: Start
+) -> None:
+    @bb.task(cache=timedelta(hours=1))
+    async def endless(run: Run, text: str) -> str:
+        return await (await endless.submit(text)).result()
+
+    @bb.task(cache=timedelta(hours=1))
+    async def roundabout(run: Run, text: str) -> str:
+        return await (await between.submit(text)).result()
+
+    @bb.task
+    async def between(run: Run, text: str) -> str:
+        return await (await roundabout.submit(text)).result()
+
+    worker()
+    for task in (endless, roundabout):
+        with pytest.raises(JobFailed, match="waits for"):
+            await (await task.using(owner="ann").submit("red")).result(PATIENCE)

@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from backburner import Backburner, ConfigurationError, Run, Status
 from backburner.domain.errors import DuplicateJob
-from backburner.domain.operations import Cancel, ExpireWaiting, GetJob, JobEvents, OwnerEvents
+from backburner.domain.operations import Cancel, Execution, ExpireWaiting, GetJob, JobEvents, OwnerEvents
 from tests.support.backends import Backend, backburner_on
 from tests.support.hearing import Ear
-from tests.support.making import claim, kinds, log_of, look, register
+from tests.support.making import claim, complete, kinds, log_of, look, register
 from tests.support.postgres import fresh_database
 
 Open = Callable[[Backburner], AbstractContextManager[tuple[Any, Callable[[], None], Callable[[], None]]]]
@@ -355,3 +355,34 @@ def test_threads_may_submit_in_their_transactions_at_once(bb: Backburner, noted:
         claimed += [each.id for each in more]
     assert 60 == len(jobs)
     assert sorted(jobs) == sorted(noted_jobs) == sorted(claimed)
+
+
+def test_submits_of_the_same_work_share_it_once_they_are_committed(bb: Backburner, carry: Open) -> None:
+    @bb.task(cache=timedelta(hours=1))
+    async def shared(run: Run, body: str) -> str:
+        return body
+
+    with carry(bb) as (carrier, commit, rollback):
+        first = bb.submit_in(carrier, shared.using(owner="ann", key="k"), "a")
+        second = bb.submit_in(carrier, shared.using(owner="ann"), "a")
+        other = bb.submit_in(carrier, shared.using(owner="bob"), "a")
+        assert bb.submit_in(carrier, shared.using(owner="ann", key="k"), "a").id == first.id
+        commit()
+        lost = bb.submit_in(carrier, shared.using(owner="cyd"), "a")
+        rollback()
+    third = shared.using(owner="ann").submit_sync("a")
+    claimed = claim(bb.store, register(bb.store, "shared"), shared=None)
+    assert [each.owner for each in claimed] == ["ann", "bob"]
+    complete(bb.store, Execution(claimed[0].id, claimed[0].attempt), '"a"')
+    assert [look(bb.store, job.id).status for job in (first, second, third)] == [Status.COMPLETED] * 3
+    assert look(bb.store, other.id).status is Status.RUNNING
+    assert not exists(bb, lost.id)
+    with carry(bb) as (carrier, commit, _):
+        answered = bb.submit_in(carrier, shared.using(owner="ann", key="k"), "a")
+        commit()
+    assert answered.id != first.id
+    assert claim(bb.store, register(bb.store, "shared"), shared=None) == []
+    record = look(bb.store, answered.id)
+    assert (Status.COMPLETED, 0.0) == (record.status, record.duration_seconds)
+    assert answered.result_sync() == "a"
+    assert kinds(bb.store, answered.id)[0] == "job.submitted"

@@ -15,7 +15,8 @@ from .shapes import misfits
 class Question:
     """``schema`` is the JSON Schema of the answer; ``token`` lets anyone who has it answer this question, once.
 
-    Times are microseconds since the epoch, UTC. ``open``: whether somebody waits for the answer.
+    Times are microseconds since the epoch, UTC. ``open``: whether somebody waits for the answer. ``shared``: it decides
+    for the jobs of all owners that share the work, so that being one of them gives no right to answer; the token does.
     """
 
     token: str
@@ -26,6 +27,7 @@ class Question:
     expires_at: int | None
     answered_at: int | None
     open: bool = True
+    shared: bool = False
 
 
 def choose(questions: Sequence[Question], job: str, token: str | None) -> Question:
@@ -33,6 +35,13 @@ def choose(questions: Sequence[Question], job: str, token: str | None) -> Questi
 
     Raises `IllegalTransition`, `InvalidArguments`, `QuestionNotFound`.
     """
+    chosen = _choose(questions, job, token)
+    if not chosen.open and chosen.answered_at is None:
+        raise IllegalTransition("the job has ended: nobody waits for this answer any more")
+    return chosen
+
+
+def _choose(questions: Sequence[Question], job: str, token: str | None) -> Question:
     if not questions:
         raise IllegalTransition(f"job {job} has asked nothing")
     if token is not None:
@@ -40,6 +49,9 @@ def choose(questions: Sequence[Question], job: str, token: str | None) -> Questi
             if question.token == token:
                 return question
         raise QuestionNotFound(f"job {job} has not asked with this token")
+    if any(question.shared for question in questions):
+        say = "is needed: the answer decides for everyone who shares the work"
+        raise InvalidArguments(f"the token {say}", {"token": say})
     waiting = [question for question in questions if question.open]
     if len(waiting) > 1:
         say = "is needed: the job has asked more than one thing"

@@ -5,18 +5,26 @@ A child's row is the lock between the two: the parent marks it as awaited, the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, select, update
 
-from ..domain.job import Status
+from ..domain.job import JobError, Status
 from ..domain.operations import Parked
 from . import tables
 from .batch import Batch, Ended, insert_all
 from .connection import Family, Statement
+from .erasing import READ_POINTERS
 from .lining import Lined
 
 jobs, waits = tables.jobs, tables.waits
+
+WAITS_FOR_ITSELF = JobError(
+    "waits_for_itself",
+    "The job waits for itself",
+    "It waits for a job that waits for it, directly or through others, or that shares its own work: none of them could "
+    "ever end. Let the task wait for other work than its own.",
+)
 
 
 def hold_children(batch: Batch, parents: Sequence[str], outcomes: Sequence[Parked]) -> None:
@@ -26,7 +34,33 @@ def hold_children(batch: Batch, parents: Sequence[str], outcomes: Sequence[Parke
     """
     children = {child for outcome in outcomes for child in outcome.children}
     if children:
+        shared = {execution for (execution,) in batch.connection.among(READ_POINTERS, sorted(children))}
+        batch.connection.among(HOLD, sorted(shared - set(parents), reverse=True))
         batch.connection.among(HOLD, sorted(children.union(parents), reverse=True))
+
+
+def waits_for_itself(batch: Batch, job: str, outcome: Parked, parking: Mapping[str, Parked]) -> bool:
+    """Whether nothing could ever wake the job, because those that it waits for wait for it, directly or through others.
+
+    ``parking`` are those that are about to be parked in this very transaction. All of them are held.
+    """
+    seen: set[str] = set()
+    level = _only_children(outcome)
+    while level:
+        seen |= level
+        rows = batch.connection.among(FOLLOW, sorted(level))
+        if any(place == job for place, *_ in rows):
+            return True
+        level = {child for _, child, waiting_for, run_at in rows if waiting_for == "child" and run_at is None}
+        for place in {place for place, *_ in rows} & parking.keys():
+            level |= _only_children(parking[place])
+        level -= seen
+    return False
+
+
+def _only_children(outcome: Parked) -> set[str]:
+    """Those without whom the job does not go on."""
+    return set(outcome.children) if outcome.seconds is None and not outcome.questions else set()
 
 
 def await_children(batch: Batch, job: str, outcome: Parked) -> bool:
@@ -76,6 +110,17 @@ HOLD_PARENTS = Family(
         .where(among(jobs.c.id))
         .order_by(jobs.c.id.desc())
         .with_for_update()
+    )
+)
+FOLLOW = Family(
+    lambda among: (
+        select(tables.works_at, waits.c.child_id, tables.parked.c.waiting_for, tables.scheduled.c.run_at)
+        .select_from(
+            jobs.outerjoin(waits, waits.c.job_id == tables.works_at)
+            .outerjoin(tables.parked, tables.parked.c.job_id == waits.c.job_id)
+            .outerjoin(tables.scheduled, tables.scheduled.c.job_id == waits.c.job_id)
+        )
+        .where(among(jobs.c.id), jobs.c.finished_at.is_(None))
     )
 )
 READ_STATES = Family(lambda among: select(jobs.c.id, jobs.c.status).where(among(jobs.c.id)))

@@ -31,7 +31,7 @@ FRONT: Order = (-(2**31), 0, "")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A job that has not ended, and where it stands."""
+    """A job that has not ended, or the execution that it shares with others, and where that stands."""
 
     job: str
     task: str
@@ -62,9 +62,14 @@ class Asked:
 
 
 def outlooks(connection: Connection, query: Outlooks) -> dict[str, Outlook]:
-    asked = [Asked(*row) for row in connection.among(READ_ASKED, sorted(set(query.jobs)))]
-    if not asked:
+    rows = connection.among(READ_ASKED, sorted(set(query.jobs)))
+    if not rows:
         return {}
+    found = _foreseen(connection, list({row[1]: Asked(*row[1:]) for row in rows}.values()))
+    return {job: found[work] for job, work, *_ in rows if work in found}
+
+
+def _foreseen(connection: Connection, asked: Sequence[Asked]) -> dict[str, Outlook]:
     scene = Scene(connection)
     found: dict[str, Outlook] = {}
     placed: list[tuple[Order, Asked]] = []
@@ -240,16 +245,18 @@ def _behind_owner(
     return Outlook(position, free[0] + seconds)
 
 
+works = jobs.alias()
 READ_ASKED = Family(
     lambda among: (
         select(
             jobs.c.id,
-            jobs.c.task,
-            jobs.c.queue,
-            jobs.c.status,
-            jobs.c.size,
-            jobs.c.percent,
-            jobs.c.started_at,
+            works.c.id,
+            works.c.task,
+            works.c.queue,
+            works.c.status,
+            works.c.size,
+            works.c.percent,
+            works.c.started_at,
             tables.scheduled.c.run_at,
             tables.parked.c.waiting_for,
             ready.c.rank,
@@ -260,10 +267,11 @@ READ_ASKED = Family(
             blocked.c.turn,
         )
         .select_from(
-            jobs.outerjoin(tables.scheduled, tables.scheduled.c.job_id == jobs.c.id)
-            .outerjoin(tables.parked, tables.parked.c.job_id == jobs.c.id)
-            .outerjoin(ready, ready.c.job_id == jobs.c.id)
-            .outerjoin(blocked, blocked.c.job_id == jobs.c.id)
+            jobs.join(works, works.c.id == tables.works_at)
+            .outerjoin(tables.scheduled, tables.scheduled.c.job_id == works.c.id)
+            .outerjoin(tables.parked, tables.parked.c.job_id == works.c.id)
+            .outerjoin(ready, ready.c.job_id == works.c.id)
+            .outerjoin(blocked, blocked.c.job_id == works.c.id)
         )
         .where(among(jobs.c.id), jobs.c.finished_at.is_(None))
     )

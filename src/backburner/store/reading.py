@@ -36,6 +36,7 @@ from . import tables
 from .asked import waiting_questions
 from .connection import Connection, Family, Row, Statement
 from .logs import texts
+from .tables import works_at
 
 jobs, leases, scheduled, events, inbox = (
     tables.jobs,
@@ -206,8 +207,6 @@ PLAIN = (
 )  # fmt: skip
 
 
-works_at = func.coalesce(jobs.c.execution_id, jobs.c.id)
-"""Where a job is worked at: it may share an execution with others."""
 is_somebodys = jobs.c.execution_id.is_(None) | (jobs.c.execution_id != jobs.c.id)
 """Executions that jobs share are nobody's business."""
 

@@ -24,6 +24,10 @@ def story_of(batch: Batch, execution: str, *, running: bool) -> tuple[dict[str, 
             name = f"{event.kind} {event.data.get('name')} {event.data.get('occurrence')}"
             latest.pop(name, None)
             latest[name] = event.kind, encode(event.data)
+        elif event.kind == events.ASKED:
+            latest[f"asked {event.data['prompt']}"] = event.kind, encode(event.data)
+        elif event.kind == events.ANSWERED:
+            latest.pop(f"asked {event.data['prompt']}", None)
     return texts, [entry for entry in latest.values() if not (running and entry[0] == events.RETRYING)]
 
 

@@ -27,6 +27,7 @@ from . import tables
 from .batch import Batch, insert_all
 from .batching import enter_batch
 from .connection import Row, Statement
+from .spreading import payer
 from .submitting import submit
 from .usage import spend
 
@@ -130,7 +131,7 @@ def keep_step(batch: Batch, operation: KeepStep) -> None:
         }
         if usage.cost is not None:
             data["usage"]["cost"] = usage.cost / MONEY
-        spend(batch, job, held.owner, usage)
+        spend(batch, job, payer(batch, job, held.owner), usage)
     if operation.again:
         data["again"] = True
     _log_step(batch, operation.execution, held, data)

@@ -18,7 +18,7 @@ from ..domain.notifications import Notice, default_notice
 from ..domain.operations import Completed, Failed, Interrupted, Parked, Released, Settle
 from . import tables
 from .asking import await_answers
-from .awaiting import await_children, hold_children
+from .awaiting import WAITS_FOR_ITSELF, await_children, hold_children, waits_for_itself
 from .batch import Batch, Ended, insert_all
 from .cancelling import cancel_jobs, children_of
 from .connection import Family, Row, Statement
@@ -100,6 +100,7 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
     rows = batch.connection.among(READ_ENDINGS, ids)
     held = {row[0]: Ending.read(row) for row in rows}
     accepted: list[tuple[Ending, Any]] = []
+    parking: dict[str, Parked] = {}
     answers: list[Status | Exception] = []
     for operation in operations:
         ending = held.get(operation.execution.job)
@@ -110,6 +111,12 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
             continue
         del held[operation.execution.job]
         outcome = Interrupted() if ending.cancel_requested else operation.outcome
+        if isinstance(outcome, Parked) and outcome.children:
+            if waits_for_itself(batch, ending.job, outcome, parking):
+                notice = default_notice(ending.task, "failed", WAITS_FOR_ITSELF.detail)
+                outcome = Failed(WAITS_FOR_ITSELF, None, notice)
+            else:
+                parking[ending.job] = outcome
         accepted.append((ending, outcome))
         answers.append(_status_after(outcome))
     end_jobs(batch, accepted)
@@ -255,7 +262,11 @@ def _line(ending: Ending, since: int) -> Lined:
 
 
 def _count(batch: Batch, ending: Ending, status: Status) -> None:
-    if is_execution(ending.job):
+    if is_execution(ending.job):  # the jobs that share it are counted
+        if status is Status.COMPLETED:
+            batch.count(ending.owner, ending.task, ending.queue, status.value, 0)
+            seconds = max(batch.now - ending.started_at, 0) / 1e6
+            batch.measure(ending.owner, ending.task, ending.queue, seconds, ending.size)
         return
     batch.count(ending.owner, ending.task, ending.queue, "running", -1)
     ran, waited = 0, 0

@@ -48,7 +48,6 @@ class Joining:
     execution: str | None
     work: str
     lasts: int
-    everyone: bool
 
     @classmethod
     def read(cls, row: Row) -> Joining:
@@ -57,7 +56,7 @@ class Joining:
     @property
     def scope(self) -> str | None:
         """On whose behalf the work is done."""
-        return None if self.everyone else self.facade.owner
+        return None if self.facade.everyone else self.facade.owner
 
 
 @dataclass(slots=True)
@@ -232,7 +231,6 @@ READ_JOINING = Family(
             jobs.c.execution_id,
             shares.c.work,
             shares.c.lasts,
-            shares.c.everyone,
         )
         .select_from(jobs.join(shares, shares.c.job_id == jobs.c.id))
         .where(among(jobs.c.id))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
 from ..domain import events
+from ..domain.ids import is_execution
 from ..domain.job import SHARED_FAILURE, Status
 from ..domain.json import decode, encode
 from ..domain.notifications import Notice, default_notice
@@ -18,11 +19,15 @@ from .connection import Row, Statement
 from .erasing import erase_orphan
 from .keying import leave_key
 
-jobs, shares, works = tables.jobs, tables.shares, tables.works
+jobs, shares, works, channels = tables.jobs, tables.shares, tables.works, tables.channels
+
+ALL_CHANNELS = ""
+"""Nobody writes to the channels of a job that shares its execution: one row says that there is text in its log."""
 
 NOTICES = {
     events.STARTED: "started",
     events.PROGRESS: "progress",
+    events.ASKED: "asked",
     events.COMPLETED: "completed",
     events.FAILED: "failed",
 }
@@ -43,12 +48,13 @@ class Facade:
     expires_at: int | None
     awaited: bool | None
     batch_id: str | None
+    everyone: bool
     words: str | None
 
 
 FACADE = (
     jobs.c.id, jobs.c.owner, jobs.c.task, jobs.c.queue, jobs.c.seq, jobs.c.status, jobs.c.created_at, jobs.c.key,
-    jobs.c.expires_at, jobs.c.awaited, jobs.c.batch_id, shares.c.words,
+    jobs.c.expires_at, jobs.c.awaited, jobs.c.batch_id, shares.c.everyone, shares.c.words,
 )  # fmt: skip
 
 
@@ -95,8 +101,12 @@ def _spread(batch: Batch, execution: str, entries: Sequence[Entry]) -> None:
 
 def tell(batch: Batch, facade: Facade, state: State, entries: Iterable[Entry], veiled: bool) -> dict[str, Any]:
     """Log the entries for one job; answers its row as the execution stands."""
+    has_text = False
     for kind, data in entries:
-        _log(batch, facade, kind, _veil(data) if veiled and kind in (events.FAILED, events.RETRYING) else data)
+        _log(batch, facade, kind, _shown(facade, kind, data, veiled))
+        has_text = has_text or kind == events.TEXT
+    if has_text:
+        batch.connection.run(MARK_UNFOLDED, job_id=facade.job, name=ALL_CHANNELS, length=0, kept=0, folded=False)
     started = None if state.started_at is None else max(state.started_at, facade.created_at)
     if state.status != facade.status:
         _count(batch, facade, state, started)
@@ -107,7 +117,7 @@ def tell(batch: Batch, facade: Facade, state: State, entries: Iterable[Entry], v
         batch.connection.run(DELETE_DEADLINE, job=facade.job)
     facade.status = state.status
     return {
-        **asdict(state),
+        **asdict(replace(state, input_tokens=0, output_tokens=0, cost=None) if veiled else state),
         "job": facade.job,
         "seq": facade.seq,
         "started_at": started,
@@ -120,6 +130,11 @@ def read_state(batch: Batch, execution: str) -> State:
     row = batch.connection.one(READ_STATE, execution=execution)
     assert row is not None
     return State(*row)
+
+
+def payer(batch: Batch, job: str, owner: str | None) -> str | None:
+    """To whom the cost of a job is counted: that of work for everyone to the owner who began it."""
+    return read_lead(batch, job) if owner is None and is_execution(job) else owner
 
 
 def read_lead(batch: Batch, execution: str) -> str | None:
@@ -156,14 +171,24 @@ def _notice(facade: Facade, kind: str, data: str) -> Notice | None:
     name = NOTICES.get(kind)
     if name is None or facade.owner is None or facade.words is None or facade.batch_id is not None:
         return None
+    if kind == events.ASKED and facade.everyone:
+        return None
     words = decode(facade.words)
     if name not in words:
         return None
     if words[name] is not None:
         return Notice(**words[name])
     content = decode(data)
-    reason = content["error"]["detail"] if kind == events.FAILED else content.get("message")
+    reason = content["error"]["detail"] if kind == events.FAILED else content.get("message", content.get("prompt"))
     return default_notice(facade.task, name, reason)
+
+
+def _shown(facade: Facade, kind: str, data: str, veiled: bool) -> str:
+    if kind in (events.ASKED, events.ANSWERED) and facade.everyone:
+        return _veil_question(data)
+    if veiled and kind == events.STEP:
+        return encode({name: value for name, value in decode(data).items() if name != "usage"})
+    return _veil(data) if veiled and kind in (events.FAILED, events.RETRYING) else data
 
 
 def _veil(data: str) -> str:
@@ -171,6 +196,11 @@ def _veil(data: str) -> str:
     if "error" in content:
         content["error"] = {**asdict(SHARED_FAILURE), "retrying": content["error"]["retrying"]}
     return encode(content)
+
+
+def _veil_question(data: str) -> str:
+    """Its answer decides for all owners, and its words may show the arguments of one."""
+    return encode({name: value for name, value in decode(data).items() if name == "expires_at"})
 
 
 def _veil_error(error: str | None) -> str | None:
@@ -200,6 +230,15 @@ READ_LIVE = Statement(
 READ_STATE = Statement(select(*STATE).where(jobs.c.id == bindparam("execution")))
 READ_LEAD = Statement(select(works.c.lead).where(works.c.execution_id == bindparam("execution")))
 DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
+MARK_UNFOLDED = Statement(
+    lambda insert: (
+        insert(channels)
+        .values({column.name: bindparam(column.name) for column in channels.columns})
+        .on_conflict_do_update(
+            index_elements=["job_id", "name"], set_={"folded": False}, where=channels.c.folded.is_(True)
+        )
+    )
+)
 MIRRORED = (*(column.name for column in STATE), "seq", "updated_at")
 MIRROR = Statement(
     update(jobs).where(jobs.c.id == bindparam("job")).values({name: bindparam(name) for name in MIRRORED})

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
 )
 
 HEAD = "0002"
@@ -103,6 +104,9 @@ jobs = Table(
         postgresql_where=Column("execution_id").is_not(None),
     ),
 )
+
+works_at = func.coalesce(jobs.c.execution_id, jobs.c.id)
+"""Where a job is worked at: it may share an execution with others."""
 
 # The execution of each work that several jobs may share, and the owner whose arguments it has.
 works = Table(

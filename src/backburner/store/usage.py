@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from ..domain.operations import Usage, UsageByDay, UsageOfJob, UsageRecord
 from . import tables
@@ -124,7 +124,11 @@ OF_JOB = Statement(
         job_usage.c.output_tokens,
         job_usage.c.cost,
     )
-    .join(jobs, jobs.c.id == job_usage.c.job_id)
-    .where(job_usage.c.job_id == bindparam("job"))
+    .join(jobs, job_usage.c.job_id == tables.works_at)
+    .where(
+        jobs.c.id == bindparam("job"),
+        # A result that was there already, and the work of another owner, took nothing of this one's.
+        or_(jobs.c.execution_id.is_(None), jobs.c.input_tokens + jobs.c.output_tokens > 0, jobs.c.cost.is_not(None)),
+    )
     .order_by(job_usage.c.model)
 )
