@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
+from psycopg import errors
 
+from backburner.domain.errors import StoreUnavailable
 from backburner.domain.job import Status
-from backburner.store import postgres
+from backburner.domain.notifications import Notice
+from backburner.domain.operations import Execution, Notify
+from backburner.store import handlers, postgres
+from backburner.store.batch import Batch
 from backburner.store.postgres import Postgres
 from backburner.store.store import SQLStore
 from tests.support.making import look, register, start, submit
@@ -39,6 +45,45 @@ def test_the_first_read_and_the_first_write_after_a_restart_are_not_refused(
     server.restart(mode)
     start(store, "claimed beside")
     assert Status.PENDING is look(store, before).status
+
+
+def test_a_connection_that_the_server_ends_in_a_transaction_says_why(
+    server: PrivatePostgres, open_one: Callable[[], SQLStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_one()
+
+    def notify(batch: Batch, operation: Notify) -> None:
+        server.stop()
+        batch.connection.ask("SELECT 1")
+
+    monkeypatch.setitem(handlers.ONE, Notify, notify)
+    operation = Notify(Execution("job", 1), "started", Notice("title"))
+    with pytest.raises(StoreUnavailable, match="terminating connection due to administrator command"):
+        store.write_sync(operation)
+    with pytest.raises(StoreUnavailable, match="Connection refused"):
+        submit(store)
+
+
+def test_the_drivers_complaint_about_its_pipeline_does_not_hide_what_the_server_said(
+    server: PrivatePostgres,
+) -> None:
+    database = Postgres(server.url)
+    raw = database.open_writer()
+    try:
+        database.begin(raw)
+        raw._entered.callback(_complain)
+        with pytest.raises(errors.AdminShutdown):
+            database.leave_pipeline(raw)
+    finally:
+        raw.close()
+
+
+def _complain() -> None:
+    """As psycopg does when its pipeline ends before it has noticed that the connection is gone."""
+    try:
+        raise errors.AdminShutdown("terminating connection due to administrator command")
+    except errors.AdminShutdown:
+        raise psycopg.OperationalError("cannot exit pipeline mode while busy")  # noqa: B904  # as there
 
 
 def test_a_newcomer_takes_nobody_for_dead_who_has_yet_to_take_his_lock_again(

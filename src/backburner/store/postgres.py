@@ -94,6 +94,8 @@ class Postgres:
             count_rows=count_rows,
         )
         self._whereabouts: list[Any] = []
+        self._farewell: str | None = None
+        """Why the server ended its sessions: it says so beside the statements, which only see their connection gone."""
         self._locks = SessionLocks(lambda: self._open("locks"))
 
     @property
@@ -130,6 +132,8 @@ class Postgres:
         try:
             raw: Any = Pipelined.connect(**self.parameters(purpose), autocommit=True)
             raw.execute("SET jit = off")
+            self._farewell = None
+            raw.add_notice_handler(self._hear)
         except (psycopg.Error, UnicodeError) as error:
             raise self.translate(error) from error
         raw.prepared_max = 1000
@@ -137,6 +141,10 @@ class Postgres:
         # The size of a number must not make another prepared statement of it.
         raw.adapters.register_dumper(int, Int8Dumper)
         return raw
+
+    def _hear(self, said: psycopg.errors.Diagnostic) -> None:
+        if said.sqlstate is not None and said.sqlstate.startswith("57P"):
+            self._farewell = said.message_primary
 
     def parameters(self, purpose: str) -> dict[str, Any]:
         """Raises what psycopg raises for an address that is none."""
@@ -201,6 +209,8 @@ class Postgres:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             if _refused(text):
                 return StoreUnavailable(f"{self.place} cannot be used: {text}; look at the database's address")
+            if self._farewell is not None and "closed the connection" in text:
+                text = self._farewell
             return StoreUnreachable(f"{self.place} cannot be used: {text}; `pg_isready -d {self.place}` looks at it")
         return error
 
@@ -292,6 +302,16 @@ class Postgres:
         self._locks.close()
 
 
+def _first(error: psycopg.Error) -> psycopg.Error:
+    """What went wrong before, where it was the server that said so."""
+    before = error.__context__
+    while isinstance(before, psycopg.Error):
+        if before.sqlstate is not None:
+            return before
+        before = before.__context__
+    return error
+
+
 def _reason(error: psycopg.Error) -> str:
     """In one line; of several addresses that were tried, of one where the server refused, else of the last."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -344,10 +364,13 @@ class Pipelined(psycopg.Connection[Any]):
             self._pipe.sync()
 
     def leave_pipeline(self) -> None:
-        """Waits for all answers; raises the first error among them."""
+        """Waits for all answers; raises the first error among them, not what the driver then says of its pipeline."""
         entered, self._entered, self._pipe = self._entered, None, None
         if entered is not None:
-            entered.close()
+            try:
+                entered.close()
+            except psycopg.Error as error:
+                raise _first(error) from None
 
 
 def count_rows(cursor: Any) -> int:
