@@ -78,6 +78,8 @@ class Run:
             for channel, end in step.channels.items():
                 self._standing[channel] = max(end, self._standing.get(channel, 0))
         self._retold: dict[str, int] = {}
+        self._progressed = 0
+        """Where in the log the last progress stands that is known to be there."""
         self._written: dict[str, int] = dict(self._standing)
         self._channels: dict[str, Channel] = {}
         self._calls: Calls | None = None
@@ -104,7 +106,8 @@ class Run:
         percent = min(max(float(percent), 0.0), 100.0)
         message = well_formed(message)
         notice = self._spec.notice("progress", self.owner, self._args, message)
-        await self._write(SetProgress(self._execution, percent, message, notice))
+        said = SetProgress(self._execution, percent, message, notice, after=self._progressed)
+        self._progressed = max(await self._write(said), self._progressed)
 
     async def text(self, delta: str, *, channel: str = "main") -> None:
         """Append to a channel of text. Whoever watches sees it as soon as it is on disk.
@@ -380,4 +383,5 @@ class Run:
             try:
                 return await self._store.write(operation)
             except StoreUnavailable:
+                operation = operation.repeated()
                 await asyncio.sleep(STORE_BACK_OFF)

@@ -110,6 +110,39 @@ def test_a_notification_of_progress_stands_in_the_inbox(store: Store) -> None:
     assert seqs == [1, 2, 3, 4, 5]
 
 
+def test_progress_whose_answer_was_lost_is_not_told_twice(store: Store) -> None:
+    execution = start(store, owner="ann")
+    said = SetProgress(execution, 40.0, "reading", Notice("On the way"))
+    first = store.write_sync(said)
+    assert first == store.write_sync(said.repeated())
+    other = store.write_sync(SetProgress(execution, 60.0, "writing", after=first))
+    back = SetProgress(execution, 40.0, "reading", after=other)
+    assert store.write_sync(back.repeated()) > other, "said before, and once more since: this one was not on disk yet"
+    assert ["On the way"] == [each.title for each in store.read_sync(ListNotifications("ann"))]
+    told = [event.data["percent"] for event in log_of(store, execution.job) if event.kind == "job.progress"]
+    assert [40.0, 60.0, 40.0] == told
+    assert 40.0 == look(store, execution.job).percent
+
+
+def test_progress_of_an_earlier_attempt_does_not_stand_for_that_of_a_later_one(store: Store) -> None:
+    execution = start(store)
+    store.write_sync(SetProgress(execution, 40.0, "reading"))
+    fail(store, execution, retry_after=0.0)
+    (again,) = claim(store, register(store))
+    store.write_sync(SetProgress(Execution(again.id, again.attempt), 40.0, "reading").repeated())
+    assert 2 == kinds(store, execution.job).count("job.progress")
+
+
+def test_a_notification_whose_answer_was_lost_is_not_made_twice(store: Store) -> None:
+    execution = start(store, owner="ann")
+    said = Notify(execution, "started", Notice("Off we go", data={"a": [1]}))
+    store.write_sync(said)
+    store.write_sync(said.repeated())
+    store.write_sync(Notify(execution, "started", Notice("Off we go again")).repeated())
+    titles = [each.title for each in store.read_sync(ListNotifications("ann"))]
+    assert ["Off we go again", "Off we go"] == titles
+
+
 def test_offsets_count_code_points_within_each_channel(store: Store) -> None:
     execution = start(store)
     for channel, delta in [("main", "雪🌨"), ("side", "a"), ("main", "é!"), ("side", "bc")]:

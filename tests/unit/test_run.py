@@ -17,7 +17,17 @@ from backburner.domain.backoff import Backoff
 from backburner.domain.errors import DuplicateStep, Fail, StoreUnavailable
 from backburner.domain.events import apply_text
 from backburner.domain.job import Status
-from backburner.domain.operations import AppendText, JobEvents, JobSnapshot, KeepStep, ListJobs
+from backburner.domain.operations import (
+    AppendText,
+    JobEvents,
+    JobSnapshot,
+    KeepStep,
+    ListJobs,
+    ListNotifications,
+    Notify,
+    SetProgress,
+)
+from backburner.worker import worker as engine
 from tests.conftest import Start
 from tests.support.making import kinds, look
 
@@ -614,3 +624,37 @@ def test_a_store_that_balks_for_a_moment_loses_neither_text_nor_steps(
     done.result_sync(PATIENCE)
     assert text_of(bb, done.id) == "abcdef"
     assert look(bb.store, done.id).tries == 0
+
+
+class Forgetful(Balking):
+    """Writes, and loses the answer."""
+
+    def write(self, operation: Any) -> Any:
+        if isinstance(operation, self._kind) and self._left:
+            self._store.write_sync(operation)
+        return super().write(operation)
+
+
+@pytest.mark.parametrize("kind", [SetProgress, Notify], ids=lambda kind: kind.__name__)
+def test_what_was_said_of_a_job_is_not_said_twice_when_the_answer_of_a_commit_is_lost(
+    bb: Backburner, worker: Start, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    monkeypatch.setattr(running, "STORE_BACK_OFF", 0.001)
+    monkeypatch.setattr(engine, "STORE_BACK_OFF", 0.001)
+
+    @bb.task(notify=("started", "progress"))
+    async def job(run: Run) -> None:
+        await run.progress(10, "reading")
+        await run.progress(20, "writing")
+        await run.progress(10, "reading")
+
+    bb.open()
+    monkeypatch.setattr(bb._open(), "store", Forgetful(bb.store, kind, 2))
+    worker()
+    done = job.using(owner="ann").submit_sync()
+    done.result_sync(PATIENCE)
+    log = bb.store.read_sync(JobEvents(done.id))
+    assert [10, 20, 10] == [event.data["percent"] for event in log if event.kind == "job.progress"]
+    assert ["progress", "progress", "progress", "started"] == [
+        each.kind for each in bb.store.read_sync(ListNotifications("ann"))
+    ]

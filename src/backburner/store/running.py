@@ -27,6 +27,7 @@ from . import tables
 from .batch import Batch, insert_all
 from .batching import enter_batch
 from .connection import Row, Statement
+from .repeats import find_progress, is_notified
 from .spreading import payer
 from .submitting import submit
 from .usage import spend
@@ -56,20 +57,28 @@ def _refuse_fenced(row: Row | None, execution: Execution) -> None:
         raise LeaseLost(f"job {execution.job} is no longer at attempt {execution.attempt}")
 
 
-def set_progress(batch: Batch, operation: SetProgress) -> None:
+def set_progress(batch: Batch, operation: SetProgress) -> int:
     job, percent, message = operation.execution.job, operation.percent, operation.message
     held = hold(batch, operation.execution)
+    data = encode({"percent": percent, "message": message})
+    if operation.again or batch.careful:
+        found = find_progress(batch, operation, data)
+        if found is not None:
+            return found
     if operation.notice is not None and held.owner is not None and held.batch_id is None:
         held.seq += 1
         batch.notify(job, held.seq, held.owner, "progress", operation.notice)
     held.seq += 1
-    batch.emit(job, held.seq, held.owner, events.PROGRESS, encode({"percent": percent, "message": message}))
+    batch.emit(job, held.seq, held.owner, events.PROGRESS, data)
     batch.connection.send(SET_PROGRESS, job=job, seq_=held.seq, percent=percent, message=message, updated_at=batch.now)
+    return held.seq
 
 
 def notify(batch: Batch, operation: Notify) -> None:
     job = operation.execution.job
     held = hold(batch, operation.execution)
+    if (operation.again or batch.careful) and is_notified(batch, operation):
+        return
     if held.owner is not None and held.batch_id is None:
         batch.notify(job, held.seq + 1, held.owner, operation.kind, operation.notice)
         batch.connection.send(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)

@@ -139,6 +139,7 @@ class Record:
         match operation:
             case SetProgress():
                 self.progress.append((operation.percent, operation.message))
+                return len(self.progress)
             case AppendText():
                 self.texts[operation.channel] += operation.delta
             case KeepStep():

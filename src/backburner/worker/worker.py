@@ -266,6 +266,7 @@ class Worker:
                 return
             except StoreUnavailable as error:
                 log.warning("cannot write what became of job %s yet: %s", job.id, error)
+                operation = operation.repeated()
                 await asyncio.sleep(STORE_BACK_OFF)
 
     def _on_hint(self, hint: Hint) -> None:

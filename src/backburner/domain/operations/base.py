@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T", covariant=True)
 
@@ -16,6 +16,10 @@ class Operation(Generic[T]):
     urgent = False
     alone = False
     apart = False
+
+    def repeated(self) -> Self:
+        """The same, to be written once more because the answer was lost: it may be on disk already."""
+        return self
 
 
 class Query(Generic[T]):

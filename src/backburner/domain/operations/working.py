@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 from ..job import Claimed, JobError, KeptStep, Status
 from ..notifications import Notice
@@ -89,20 +89,33 @@ class Reclaim(Operation[int]):
 
 
 @dataclass(frozen=True, slots=True)
-class SetProgress(Operation[None]):
+class SetProgress(Operation[int]):
+    """Answers the ``seq`` of its event. ``after`` is that of one that the job has said before this; it tells what is on
+    disk already when an answer was lost, and this is said ``again``."""
+
     execution: Execution
     percent: float
     message: str
     notice: Notice | None = None
+    after: int = 0
+    again: bool = False
+
+    def repeated(self) -> Self:
+        return replace(self, again=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Notify(Operation[None]):
-    """Put a notification about a running job into its owner's inbox."""
+    """Put a notification about a running job into its owner's inbox; one that is said ``again``, because an answer was
+    lost, only where this attempt has not."""
 
     execution: Execution
     kind: str
     notice: Notice
+    again: bool = False
+
+    def repeated(self) -> Self:
+        return replace(self, again=True)
 
 
 @dataclass(frozen=True, slots=True)
