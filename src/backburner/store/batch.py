@@ -155,7 +155,7 @@ class Batch:
         """What was lined up so far is in the line; answers whether there was anything."""
         lined, self._lined = self._lined, []
         if lined:
-            self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines)
+            self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines, self.now)
         return bool(lined)
 
     def unwritten(self, job: str) -> list[Entry]:

@@ -37,11 +37,13 @@ class Lined:
     turn: int | None = None
 
 
-def line_up(connection: Connection, jobs: Sequence[Lined], known: set[tuple[str, str]]) -> set[tuple[str, str]]:
+def line_up(
+    connection: Connection, jobs: Sequence[Lined], known: set[tuple[str, str]], now: int
+) -> set[tuple[str, str]]:
     """Put jobs into the line, in this order; answers the lines that are not ``known`` yet."""
     new = {(each.queue, each.task) for each in jobs} - known
     for queue, task in sorted(new):
-        connection.send(INSERT_LINE, queue=queue, task=task)
+        connection.send(INSERT_LINE, queue=queue, task=task, now=now)
     _draw_turns(connection, [each for each in jobs if each.turn is None])
     connection.many(INSERT_READY, [_row(each) for each in jobs])
     return new
@@ -101,8 +103,8 @@ READ_CLOCKS = Statement(select(clocks.c.rank, clocks.c.time).where(clocks.c.queu
 INSERT_LINE = Statement(
     lambda insert: (
         insert(tables.lines)
-        .values(queue=bindparam("queue"), task=bindparam("task"))
-        .on_conflict_do_nothing(index_elements=["queue", "task"])
+        .values(queue=bindparam("queue"), task=bindparam("task"), seen_at=bindparam("now"))
+        .on_conflict_do_update(index_elements=["queue", "task"], set_={"seen_at": bindparam("now")})
     )
 )
 INSERT_READY = Statement(

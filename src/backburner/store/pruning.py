@@ -14,6 +14,7 @@ from .batch import Batch, insert_all
 from .claiming import HOLD_CLOCKS
 from .connection import Connection, Family, Statement
 from .erasing import erase_jobs, erase_orphan
+from .resting import remove_rested
 
 jobs, retentions, inbox, turns, clocks = (
     tables.jobs,
@@ -82,7 +83,7 @@ def prune_notifications(batch: Batch, operation: PruneNotifications) -> int:
     return len(old)
 
 
-def prune_line(batch: Batch, operation: PruneLine) -> None:
+def prune_line(batch: Batch, operation: PruneLine) -> bool:
     """An owner whose last turn has passed begins anew at the time of the line; so does everybody where a line is
     empty, its time being the last turn that was given (which is how start-time fair queueing ends a busy period)."""
     for queue, rank, finish in batch.connection.all(EMPTY_LINES):
@@ -94,6 +95,7 @@ def prune_line(batch: Batch, operation: PruneLine) -> None:
         DELETE_TURN, [{"queue": queue, "rank": rank, "owner": owner} for queue, rank, owner in passed]
     )
     batch.connection.run(DELETE_STARTS, before=batch.now - LONGEST_PERIOD)
+    return remove_rested(batch) or len(passed) == AT_ONCE
 
 
 def _declared(connection: Connection) -> dict[str, dict[str, float | None]]:

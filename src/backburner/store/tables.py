@@ -185,6 +185,7 @@ lines = Table(
     metadata,
     Column("queue", NAME, primary_key=True),
     Column("task", NAME, primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -41,6 +41,9 @@ NARROW_BATCH = 20
 """While other processes wait for the turn, it is given back sooner."""
 LONGEST_BATCH = 0.003
 REPEATS = 3
+LINES_KNOWN = 600 * 1_000_000
+"""Microseconds on the database's clock until it is told again which lines are in use: it removes the others after a
+day (see `resting`)."""
 
 REFUSALS = (LeaseLost, JobNotFound, IllegalTransition, DuplicateJob, QuestionNotFound, BatchNotFound)
 
@@ -65,6 +68,7 @@ class Writer:
         self._connection: Connection | None = None
         self._turn: Turn | None = None
         self._lines: set[tuple[str, str]] = set()
+        self._lines_since = 0
         self._thread = WriterThread(target=self._run, name="backburner-writer", daemon=True)
         self._thread.start()
 
@@ -194,6 +198,8 @@ class Writer:
         turn.take()
         try:
             connection, now = self._begin(connection, fresh)
+            if abs(now - self._lines_since) > LINES_KNOWN:
+                self._lines, self._lines_since = set(), now
             batch = Batch(connection, now, careful, self._lines)
             answers, rest = self._apply(batch, taken)
             follow_up(batch)

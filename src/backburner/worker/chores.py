@@ -140,5 +140,4 @@ class Chores(Looker):
         ages = [seconds for seconds in kept if seconds is not None]
         if len(ages) == len(kept) and self._store.write_sync(PruneBatches(max(ages))):
             return True
-        self._store.write_sync(PruneLine())
-        return False
+        return self._store.write_sync(PruneLine())

@@ -61,7 +61,8 @@ class PruneNotifications(Operation[int]):
 
 
 @dataclass(frozen=True, slots=True)
-class PruneLine(Operation[None]):
-    """Forget the turns of owners and the starts of tasks that the line needs no more."""
+class PruneLine(Operation[bool]):
+    """Forget the turns of owners and the starts of tasks that the line needs no more, and the lines, limits and budgets
+    that have been at rest for a day. Answers whether there may be more."""
 
     apart = True

@@ -102,6 +102,7 @@ def _create_line() -> None:
         "bb_lines",
         sa.Column("queue", NAME, primary_key=True),
         sa.Column("task", NAME, primary_key=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -179,7 +180,7 @@ def _create_line() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sqlite_with_rowid=False,
     )
-    op.execute("INSERT INTO bb_lines (queue, task) SELECT DISTINCT queue, task FROM bb_ready")
+    op.execute("INSERT INTO bb_lines (queue, task, seen_at) SELECT DISTINCT queue, task, 0 FROM bb_ready")
 
 
 def _create_counts() -> None:
