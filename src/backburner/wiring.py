@@ -107,7 +107,8 @@ class Parts:
 
         limits = Limits(settings.concurrency, settings.lease, settings.poll, settings.grace)
         own = {name: task.options.retention for name, task in tasks.items()}
-        chores = Chores(self.store, settings.ageing, settings.kept, own)
+        task_limits = {name: task.options.limit for name, task in tasks.items()}
+        chores = Chores(self.store, settings.ageing, settings.kept, own, task_limits, queues)
         beside = (chores, Timetable(self.store, crons)) if observer is None else ()
         worker = Worker(self.store, self.signal, tasks, prepare, limits, queues, beside, observer)
         self._workers.add(worker)

@@ -210,6 +210,30 @@ def test_a_job_set_aside_whose_wake_up_was_lost_comes_back(store: Store) -> None
     assert [job.id for job in claim_one_each(store, worker).jobs] == [second]
 
 
+@pytest.mark.parametrize("of", ["task", "queue"])
+def test_a_raised_limit_brings_back_as_many_as_fit(store: Store, of: str) -> None:
+    worker = register(store)
+    jobs = [submit(store, owner=owner) for owner in ("ann", "bob") for _ in range(6)]
+
+    def limits(most: int | None) -> tuple[dict[str, Limit], dict[str, Limit]]:
+        limit = Limit(owner_concurrency=most)
+        return ({"t": limit}, {}) if of == "task" else ({"t": Limit()}, {"default": limit})
+
+    def claimed(most: int | None) -> int:
+        tasks, queues = limits(most)
+        return len(store.write_sync(Claim(worker, tasks, 20, queues)).jobs)
+
+    assert 2 == claimed(1)
+    assert 0 == store.write_sync(FreeBlocked(*limits(1)))
+    assert 6 == store.write_sync(FreeBlocked(*limits(4)))
+    assert 6 == claimed(4)
+    assert 0 == claimed(4)
+    if of == "task":
+        assert 4 == store.write_sync(FreeBlocked(*limits(None))), "a limit that was taken away"
+        assert 4 == claimed(None)
+        assert {Status.RUNNING} == {look(store, job).status for job in jobs}
+
+
 def test_bringing_back_does_not_break_a_limit(store: Store) -> None:
     worker = register(store)
     for _ in range(4):

@@ -41,6 +41,32 @@ def test_a_worker_fails_what_was_not_started_in_time(bb: Backburner, worker: Sta
     assert first.wait_sync(PATIENCE).status is Status.COMPLETED
 
 
+def test_a_worker_that_is_started_with_a_raised_limit_starts_the_jobs_that_were_set_aside(
+    bb: Backburner, worker: Start
+) -> None:
+    began, go = threading.Semaphore(0), threading.Event()
+
+    def hold(run: Any) -> None:
+        began.release()
+        assert go.wait(PATIENCE)
+
+    task = bb.task(owner_concurrency=1)(hold)
+    worker()
+    jobs = [task.using(owner="ann").submit_sync() for _ in range(4)]
+    assert began.acquire(timeout=PATIENCE)
+    raised = Backburner(settings=bb.settings)
+    raised.task(owner_concurrency=4)(hold)
+    stop = raised.start_worker()
+    try:
+        for _ in range(3):
+            assert began.acquire(timeout=PATIENCE)
+    finally:
+        go.set()
+        stop()
+        raised.close()
+    assert {Status.COMPLETED} == {job.wait_sync(PATIENCE).status for job in jobs}
+
+
 def test_a_worker_waits_for_a_store_that_cannot_be_used(
     bb: Backburner, worker: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,6 +21,8 @@ from .merging import Head, Line
 leases, limits, blocked, starts = tables.leases, tables.limits, tables.blocked, tables.starts
 
 BIG = 1 << 30
+MOST_BROUGHT_BACK = 500
+"""Of an owner's jobs in one sweep."""
 
 
 class Rooms:
@@ -96,9 +98,8 @@ class Rooms:
         return left
 
     def _count(self, scope: str) -> None:
-        kind, name = scope.split(":", 1)
-        statement = RUNNING_OF_TASK if kind == "task" else RUNNING_IN_QUEUE
-        theirs: Counter[str] = Counter(dict(self._batch.connection.all(statement, name=name)))
+        name = scope.partition(":")[2]
+        theirs: Counter[str] = Counter(dict(self._batch.connection.all(_running_in(scope), name=name)))
         self._theirs[scope] = theirs
         self._running[scope] = theirs.total()
         rate = self._limits[scope].rate
@@ -173,17 +174,27 @@ def bring_back(batch: Batch, slots: Counter[tuple[str, str, str]]) -> None:
 
 
 def free_blocked(batch: Batch, operation: FreeBlocked) -> int:
-    """The net behind `bring_back`: for each owner that is set aside, one job is tried again when nothing of it runs."""
-    found = batch.connection.all(BLOCKED_OWNERS)
+    """The net behind `bring_back`, and what a raised limit brings back: no claim sees what is set aside."""
+    limits = {task_scope(task): limit for task, limit in operation.tasks.items()}
+    limits |= {queue_scope(queue): limit for queue, limit in operation.queues.items()}
     brought = 0
-    for scope, owner in found:
-        kind, name = scope.split(":", 1)
-        statement = RUNNING_OF_TASK if kind == "task" else RUNNING_IN_QUEUE
-        if owner not in dict(batch.connection.all(statement, name=name)):
-            rows = batch.connection.all(FIRST_BLOCKED, scope=scope, owner=owner, count=1)
+    for scope, owner in batch.connection.all(BLOCKED_OWNERS):
+        running = dict(batch.connection.all(_running_in(scope), name=scope.partition(":")[2])).get(owner, 0)
+        count = _room(limits[scope], running) if scope in limits else int(not running)
+        if count > 0:
+            rows = batch.connection.all(FIRST_BLOCKED, scope=scope, owner=owner, count=count)
             _line_up_again(batch, rows)
             brought += len(rows)
     return brought
+
+
+def _room(limit: Limit, running: int) -> int:
+    most = limit.owner_concurrency
+    return MOST_BROUGHT_BACK if most is None else min(most - running, MOST_BROUGHT_BACK)
+
+
+def _running_in(scope: str) -> Statement:
+    return RUNNING_OF_TASK if scope.startswith("task:") else RUNNING_IN_QUEUE
 
 
 def _line_up_again(batch: Batch, rows: Sequence[tuple[object, ...]]) -> None:

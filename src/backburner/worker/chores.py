@@ -17,6 +17,7 @@ from ..domain.operations import (
     FoldCounts,
     FoldTexts,
     FreeBlocked,
+    Limit,
     OldJobs,
     OpenChores,
     Prune,
@@ -52,17 +53,26 @@ class Routine:
 
 class Chores(Looker):
     """``ageing``: seconds of waiting that earn a job the next higher priority. ``retention``: how long ended jobs and
-    notifications are kept, ``by_task`` where a task has it otherwise."""
+    notifications are kept, ``by_task`` where a task has it otherwise; ``tasks`` and ``queues`` this worker's limits."""
 
     name = "chores"
     what = "the store is not kept in order"
 
-    def __init__(self, store: Store, ageing: float, retention: Retention, by_task: Mapping[str, Retention]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ageing: float,
+        retention: Retention,
+        by_task: Mapping[str, Retention],
+        tasks: Mapping[str, Limit],
+        queues: Mapping[str, Limit],
+    ) -> None:
         super().__init__()
         self._store = store
         self._ageing = ageing
         self._retention = retention
         self._by_task = by_task
+        self._blocked = FreeBlocked(tasks, queues)
         self._declared = False
         self._oldest_seen = ""
         self._prunable: deque[Place] = deque()
@@ -83,6 +93,7 @@ class Chores(Looker):
     def look(self) -> None:
         if not self._declared:
             self._store.write_sync(DeclareRetention(self._by_task))
+            self._store.write_sync(self._blocked)  # this worker's limits may be higher than those of the one before
             self._declared = True
         for chore in sorted(self._store.read_sync(OpenChores())):
             if self._stop.is_set():
@@ -111,7 +122,7 @@ class Chores(Looker):
         return self._store.write_sync(FoldTexts())
 
     def _free_blocked(self) -> bool:
-        self._store.write_sync(FreeBlocked())
+        self._store.write_sync(self._blocked)
         return False
 
     def _raise_old(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .base import Operation, Query
+from .base import Limit, Operation, Query
 
 
 class Chore(StrEnum):
@@ -54,8 +54,14 @@ class RaiseOld(Operation[int]):
 
 @dataclass(frozen=True, slots=True)
 class FreeBlocked(Operation[int]):
-    """Bring back jobs that were moved aside for a limit which has room; answers how many. A net: slots do it too."""
+    """Bring back jobs that were moved aside for a limit which has room; answers how many. A net: slots do it too.
 
+    Where a limit is among those of ``tasks`` and ``queues``, as many of each owner's as it has room for: it may have
+    been raised. Else one of an owner of whom nothing runs.
+    """
+
+    tasks: Mapping[str, Limit] = field(default_factory=dict)
+    queues: Mapping[str, Limit] = field(default_factory=dict)
     apart = True
 
 
