@@ -29,10 +29,13 @@ class Parameters:
                     f"task {task}: parameter {parameter} cannot be stored by name; use ordinary parameters"
                 )
         self._signature = inspect.Signature(self._parameters)
+        self._names = tuple(each.name for each in self._parameters)
+        self._known = set(self._names)
+        self._needed = {each.name for each in self._parameters if each.default is each.empty}
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(each.name for each in self._parameters)
+        return self._names
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -40,6 +43,8 @@ class Parameters:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name → value. Raises `InvalidArguments` as a call with these arguments would raise `TypeError`."""
+        if not args and self._needed <= kwargs.keys() <= self._known:
+            return {name: kwargs[name] for name in self._names if name in kwargs}
         try:
             return dict(self._signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
@@ -66,16 +71,19 @@ class Parameters:
 
     def revive(self, args: dict[str, Any]) -> dict[str, Any]:
         """Stored arguments, typed as annotated (models, dataclasses, dates). Raises `InvalidArguments`."""
-        from pydantic import ValidationError
-
         for name, adapter in self._adapters.items():
             if name in args:
-                try:
-                    args[name] = adapter.validate_python(args[name])
-                except ValidationError as error:
-                    wrong = error.errors()[0]["msg"]
-                    raise InvalidArguments(f"{self._task}: {name} does not fit any more: {wrong}") from None
+                args[name] = self._revived(adapter, name, args[name])
         return args
+
+    def _revived(self, adapter: Any, name: str, value: Any) -> Any:
+        from pydantic import ValidationError
+
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            wrong = error.errors()[0]["msg"]
+            raise InvalidArguments(f"{self._task}: {name} does not fit any more: {wrong}") from None
 
     def revive_result(self, value: Any) -> Any:
         """A stored result with the type of the function's return annotation."""

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from .asking import NOTHING, Nothing, Question, ask
-from .channel import Channel
 from .command import Argument, CommandResult, run_command
 from .domain.batches import NewBatch
 from .domain.deadline import Deadline
 from .domain.errors import StoreUnavailable
 from .domain.job import Claimed, KeptStep, NewJob
-from .domain.json import decode, encode, fingerprint, storable, well_formed
+from .domain.json import decode, encode, fingerprint, well_formed
 from .domain.operations import Execution, KeepStep, Operation, SetProgress, SubmitStep, Submitted, Transact, Usage
 from .gathering import gather
 from .outcomes import Outcomes
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
 from .scope import Branch, Scope
+from .texts import Texts
 from .threads import Calls, Threads, to_its_end
 from .transacting import InSession, refuse_inside
 from .waiting import Waiting
@@ -72,16 +72,10 @@ class Run:
         self._make_llm = make_llm
         self._llm: Llm | None = None
         self._kept = {(step.name, step.occurrence): step for step in job.steps}
+        self._steps = job.steps
         self._top = Scope("")
-        self._standing: dict[str, int] = {}
-        for step in job.steps:
-            for channel, end in step.channels.items():
-                self._standing[channel] = max(end, self._standing.get(channel, 0))
-        self._retold: dict[str, int] = {}
         self._progressed = 0
         """Where in the log the last progress stands that is known to be there."""
-        self._written: dict[str, int] = dict(self._standing)
-        self._channels: dict[str, Channel] = {}
         self._calls: Calls | None = None
         self._threads = Threads(f"backburner {job.task} {job.id}")
         self.waiting = Waiting()
@@ -90,6 +84,10 @@ class Run:
     @cached_property
     def outcomes(self) -> Outcomes:
         return Outcomes(self._store, self.waiting, lambda name: self._kept.get((name, 0)), self._keep_outcome)
+
+    @cached_property
+    def _texts(self) -> Texts:
+        return Texts(self._store, self._execution, self._steps)
 
     @property
     def spec(self) -> TaskSpec:
@@ -117,29 +115,14 @@ class Run:
         """
         if not delta:
             return
-        found = self._channels.get(channel)
-        if found is None:
-            name = storable(channel, "the channel's name")
-            found = self._channels[channel] = Channel(self._store, self._execution, name, self.written(channel))
+        self._texts.open(channel)
         scope = _scope.get(self._top)
         scope.channels.add(channel)
-        if not scope.again:
-            delta = self._retell(channel, delta)
-        if delta:
-            self._written[channel] = self.written(channel) + len(delta)
-            await found.write(well_formed(delta))
-
-    def _retell(self, channel: str, delta: str) -> str:
-        """What of ``delta`` does not stand yet: text between finished steps is said again by a resumed function."""
-        stands, told = self._standing.get(channel, 0), self._retold.get(channel, 0)
-        if told >= stands:
-            return delta
-        self._retold[channel] = told + len(delta)
-        return delta[stands - told :]
+        await self._texts.write(channel, delta, scope.again)
 
     def written(self, channel: str = "main") -> int:
         """Code points that were said to a channel so far, those that stand from an earlier attempt included."""
-        return self._written.get(channel, 0)
+        return self._texts.written(channel)
 
     @overload
     async def step(self, name: str, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -191,7 +174,7 @@ class Run:
                 value = kept.value
             else:
                 with self.waiting.working():
-                    await self._flush(tuple(self._channels))
+                    await self._texts.flush(self._texts.channels)
                     value = await self._write(Transact(self._execution, path, occurrence, key, work))
         finally:
             scope.leave(name)
@@ -329,7 +312,8 @@ class Run:
 
     async def finish(self) -> None:
         """Everything that was said is on disk. The engine calls this before it settles the job."""
-        await self._flush(tuple(self._channels))
+        if "_texts" in self.__dict__:  # or nothing was said
+            await self._texts.flush(self._texts.channels)
 
     async def _keep(self, name: str, request: Any, make: Callable[[], Awaitable[tuple[Any, Usage | None]]]) -> Any:
         scope = _scope.get(self._top)
@@ -338,7 +322,7 @@ class Run:
             key = fingerprint(request)
             kept = self._kept.get((path, occurrence))
             if kept is not None and kept.key == key:
-                self._retold.update(kept.channels)
+                self._texts.pass_over(kept.channels)
                 scope.channels.update(kept.channels)
                 return decode(kept.value)
             inner = Scope(f"{path}#{occurrence}/", again=scope.again or kept is not None)
@@ -369,13 +353,8 @@ class Run:
         await self._write(KeepStep(self._execution, step))
 
     async def _put_down(self, keep: KeepStep) -> None:
-        await self._flush(keep.channels)
+        await self._texts.flush(keep.channels)
         await self._write(keep)
-
-    async def _flush(self, channels: Iterable[str]) -> None:
-        for channel in channels:
-            if channel in self._channels:  # a kept step's may have had nothing to add
-                await self._channels[channel].settle()
 
     async def _write(self, operation: Operation[R]) -> R:
         """A store that cannot be written just now is waited for: what was paid for is not given up."""

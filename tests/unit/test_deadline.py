@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backburner.domain.deadline import Deadline
+from backburner.domain.deadline import Alarm, Deadline
 
 Pass = Callable[[float], None]
 
@@ -25,7 +25,7 @@ class Clock:
 
 async def test_it_ends_after_its_seconds_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, ended = Clock(monkeypatch), asyncio.Event()
-    Deadline(5.0).start(ended.set)
+    Deadline(5.0).start(Alarm(), ended.set)
     await clock.go_on(4.9)
     assert not ended.is_set()
     await clock.go_on(0.2)
@@ -35,7 +35,7 @@ async def test_it_ends_after_its_seconds_and_only_then(monkeypatch: pytest.Monke
 async def test_the_time_while_it_is_stopped_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, ended = Clock(monkeypatch), asyncio.Event()
     deadline = Deadline(5.0)
-    deadline.start(ended.set)
+    deadline.start(Alarm(), ended.set)
     await clock.go_on(3.0)
     with deadline.stopped():
         await clock.go_on(100.0)
@@ -51,7 +51,7 @@ async def test_the_time_while_it_is_stopped_does_not_count(monkeypatch: pytest.M
 async def test_it_does_not_begin_again_once_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, ended = Clock(monkeypatch), asyncio.Event()
     deadline = Deadline(5.0)
-    deadline.start(ended.set)
+    deadline.start(Alarm(), ended.set)
     with deadline.stopped():
         deadline.cancel()
     await clock.go_on(100.0)
@@ -61,7 +61,7 @@ async def test_it_does_not_begin_again_once_it_is_cancelled(monkeypatch: pytest.
 async def test_without_seconds_it_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, ended = Clock(monkeypatch), asyncio.Event()
     deadline = Deadline(None)
-    deadline.start(ended.set)
+    deadline.start(Alarm(), ended.set)
     with deadline.stopped():
         await clock.go_on(1.0)
     await clock.go_on(1e9)

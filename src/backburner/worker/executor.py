@@ -28,7 +28,7 @@ class Stopped(Enum):
     LOST = "lost"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
     job: Claimed
     spec: TaskSpec

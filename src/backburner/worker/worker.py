@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..domain.deadline import Alarm
 from ..domain.errors import LeaseLost, StoreUnavailable
 from ..domain.ids import new_id
 from ..domain.job import Claimed
 from ..domain.operations import (
     CancelRequests,
     Claim,
-    Execution,
     Failed,
     Limit,
     Notify,
@@ -77,9 +77,12 @@ class Worker:
         self._beside = beside
         self._observer = observer
         self._task_limits = {name: task.limit for name, task in tasks.items()}
+        self._limited_tasks = {name for name, limit in self._task_limits.items() if limit}
         self._wake = asyncio.Event()
-        self._running: dict[Execution, Running] = {}
+        self._running: set[Running] = set()
         self._executing: set[asyncio.Task[None]] = set()
+        """Tasks of the worker's own, and those of abandoned jobs."""
+        self._alarm = Alarm()
         self._heartbeat = Heartbeat(store, limits.lease, limits.rescue_cap, self._identity)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signing_on = False
@@ -169,7 +172,7 @@ class Worker:
                 worker = self._id
                 try:
                     if self._unsure:
-                        await self._store.write(Reclaim(worker, tuple(each.job for each in self._running)))
+                        await self._store.write(Reclaim(worker, tuple(each.job.id for each in self._running)))
                         self._unsure = False
                     claims = await self._store.write(Claim(worker, self._task_limits, free, self._queues))
                 except StoreUnavailable as error:
@@ -201,8 +204,8 @@ class Worker:
         if self._observer is not None:
             handler = self._observer.around(job, handler)
         running = Running(job, self._tasks[job.task], handler)
-        self._running[running.execution] = running
-        running.task = self._spawn(self._execute(running))
+        self._running.add(running)
+        running.task = asyncio.create_task(self._execute(running))
 
     async def _execute(self, running: Running) -> None:
         job = running.job
@@ -212,20 +215,20 @@ class Worker:
                 await running.handler.ended()  # or it would run twice
             if outcome is not None and not running.settled:
                 running.settled = True
-                await self._settle(job, outcome)
+                await self._settle(running, outcome)
             await running.handler.ended()
         except LeaseLost:
             log.info("job %s went to another worker", job.id)
         except Exception as error:
             log.exception("job %s could not be run", job.id)
-            await self._settle_somehow(job, Failed(describe(error), None))
+            await self._settle_somehow(running, Failed(describe(error), None))
         finally:
             self._leave(running)
 
     async def _call(self, running: Running) -> Outcome | None:
         """Call the handler. Only here may the task be cancelled: what comes before and after must not be lost."""
         job, deadline = running.job, running.handler.deadline
-        deadline.start(lambda: self._interrupt(running, Stopped.TIMED_OUT))
+        deadline.start(self._alarm, lambda: self._interrupt(running, Stopped.TIMED_OUT))
         try:
             notice = running.spec.notice("started", job.owner, job.args, None)
             if notice is not None:
@@ -240,22 +243,23 @@ class Worker:
 
     def _leave(self, running: Running) -> None:
         """Its slot is free."""
-        self._running.pop(running.execution, None)
+        self._running.discard(running)
         self._wake.set()
 
-    async def _settle(self, job: Claimed, outcome: Outcome) -> None:
-        limited = bool(self._task_limits.get(job.task)) or bool(self._queues.get(job.queue))
-        await self._write(job, Settle(Execution(job.id, job.attempt), outcome, limited))
+    async def _settle(self, running: Running, outcome: Outcome) -> None:
+        job = running.job
+        limited = job.task in self._limited_tasks or bool(self._queues.get(job.queue))
+        await self._write(job, Settle(running.execution, outcome, limited))
 
-    async def _settle_somehow(self, job: Claimed, outcome: Outcome) -> None:
+    async def _settle_somehow(self, running: Running, outcome: Outcome) -> None:
         """Whatever is wrong with the store: a job that nobody settles would be waited for without end."""
         while True:
             try:
-                return await self._settle(job, outcome)
+                return await self._settle(running, outcome)
             except LeaseLost:
                 return None
             except Exception:
-                log.exception("cannot write that job %s has failed", job.id)
+                log.exception("cannot write that job %s has failed", running.job.id)
             await asyncio.sleep(STORE_BACK_OFF)
 
     async def _write(self, job: Claimed, operation: Operation[Any]) -> None:
@@ -285,7 +289,7 @@ class Worker:
             log.warning("cannot look for cancelled jobs: %s", error)
             return
         for job in wanted:
-            running = next((each for each in self._running.values() if each.job.id == job and not each.settled), None)
+            running = next((each for each in self._running if each.job.id == job and not each.settled), None)
             if running is None:  # claimed, and not started yet
                 asyncio.get_running_loop().call_later(0.05, self._look_for_cancels)
             else:
@@ -304,7 +308,7 @@ class Worker:
 
         A drained one is not given back while it still runs: it would run twice.
         """
-        if running.execution not in self._running or running.stopped is Stopped.DRAINED:
+        if running not in self._running or running.stopped is Stopped.DRAINED:
             return
         log.warning(
             "job %s (%s) ignores its cancellation and is abandoned; it keeps its slot until its %s",
@@ -315,13 +319,15 @@ class Worker:
         if running.settled:
             return
         running.settled = True
+        assert running.task is not None
+        self._keep(running.task)
         self._spawn(self._settle_abandoned(running))
 
     async def _settle_abandoned(self, running: Running) -> None:
         outcome = stopped_outcome(running)
         with contextlib.suppress(LeaseLost):
             if outcome is not None:
-                await self._settle(running.job, outcome)
+                await self._settle(running, outcome)
         await running.handler.ended()
         self._leave(running)
 
@@ -339,7 +345,7 @@ class Worker:
             return
         self._signing_on = True
         log.error("worker %s lost its lease and signs on again", self._id)
-        for running in list(self._running.values()):
+        for running in list(self._running):
             self._interrupt(running, Stopped.LOST)
         self._unlock()
         self._spawn(self._sign_on_again())
@@ -350,16 +356,15 @@ class Worker:
             self._wake.set()
 
     async def _drain(self) -> None:
-        tasks = [running.task for running in self._running.values() if running.task]
-        if tasks:
-            log.info("stopping: %d job(s) have %.0f s to end", len(tasks), self._limits.grace)
+        if self._running:
+            log.info("stopping: %d job(s) have %.0f s to end", len(self._running), self._limits.grace)
             loop = asyncio.get_running_loop()
             await self._wait_until(loop.time() + self._limits.grace)
-            for running in list(self._running.values()):
+            for running in list(self._running):
                 self._interrupt(running, Stopped.DRAINED)
             await self._wait_until(loop.time() + ABANDON_AFTER)
-        if self._executing:
-            await asyncio.wait(self._executing, timeout=1)
+        if unfinished := self._unfinished():
+            await asyncio.wait(unfinished, timeout=1)
 
     async def _wait_until(self, deadline: float) -> None:
         """Until every job has ended, or somebody is in a hurry."""
@@ -376,7 +381,7 @@ class Worker:
 
         A job that still runs in a thread stays with this process: its lock says that the process lives.
         """
-        threads = [name for running in self._running.values() for name in running.handler.threads]
+        threads = [name for running in self._running for name in running.handler.threads]
         if threads:
             log.warning(
                 "%d thread(s) still run; their jobs go on elsewhere once this process has ended: %s",
@@ -390,16 +395,21 @@ class Worker:
 
     def _forget_the_stubborn(self) -> None:
         """A function that ignores every cancellation must not keep the event loop from ending."""
-        for task in self._executing:
+        for task in self._unfinished():
             log.debug("still runs: %s", task.get_coro())
             asyncio._unregister_task(task)  # see "Extending asyncio" in Python's manual
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine)
+    def _unfinished(self) -> set[asyncio.Task[None]]:
+        return self._executing.union(running.task for running in self._running if running.task is not None)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._keep(asyncio.create_task(coroutine))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """An event loop by itself does not keep its tasks alive."""
         self._executing.add(task)
         task.add_done_callback(self._executing.discard)
-        return task
 
     def _identity(self) -> str:
         return self._id
