@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .json import refuse_nul, storable
 from .questions import Question
@@ -213,8 +213,7 @@ class KeptStep:
     channels: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One execution that a worker has just been given: the job, its attempt and what is kept from before."""
 
     id: str

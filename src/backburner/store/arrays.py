@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 from sqlalchemy import (
@@ -32,18 +33,40 @@ def any_of(left: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 def literal(values: Sequence[Any]) -> str:
     """The values as an array in PostgreSQL's text form (its manual, 8.15.6): the driver's own way to write an array
-    takes ten times as long."""
+    takes ten times as long, and a look at each value three times."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return _texts(values)
+    if kinds <= {int, bool}:
+        return "{" + ",".join(map(str, values)) + "}"
+    if kinds == {NoneType}:
+        return "{" + ",".join(["NULL"] * len(values)) + "}"
     return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _texts(values: Sequence[str]) -> str:
+    joined = BETWEEN.join(values)
+    if joined.count(BETWEEN) != len(values) - 1:
+        return "{" + ",".join([_element(value) for value in values]) + "}"
+    if "\\" in joined or '"' in joined:
+        joined = _escaped(joined)
+    return '{"' + joined.replace(BETWEEN, '","') + '"}'
+
+
+BETWEEN = "\0"
+"""Stands in no value: PostgreSQL refuses it."""
 
 
 def _element(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, str):
-        if "\\" in value or '"' in value:
-            value = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{value}"'
+        return f'"{_escaped(value)}"'
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def from_arrays(clause: Any) -> Any:

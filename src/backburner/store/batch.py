@@ -81,7 +81,10 @@ class Batch:
         self, owner: str | None, task: str, queue: str, status: str, jobs: int, ran: int = 0, waited: int = 0
     ) -> None:
         """``jobs`` more (or fewer) in this state; ``ran`` and ``waited`` in microseconds."""
-        amounts = self._counts.setdefault((owner or tables.NOBODY, task, queue, status), [0, 0, 0])
+        place = owner or tables.NOBODY, task, queue, status
+        amounts = self._counts.get(place)
+        if amounts is None:
+            amounts = self._counts[place] = [0, 0, 0]
         amounts[0] += jobs
         amounts[1] += ran
         amounts[2] += waited
@@ -94,8 +97,11 @@ class Batch:
 
     def measure(self, owner: str | None, task: str, queue: str, seconds: float, size: float | None) -> None:
         """A job was completed that ran so long."""
-        place = owner or tables.NOBODY, task, queue, Status.COMPLETED.value
-        self._measured.setdefault(place, Timing()).note(seconds, size)
+        place = owner or tables.NOBODY, task, queue, "completed"
+        timing = self._measured.get(place)
+        if timing is None:
+            timing = self._measured[place] = Timing()
+        timing.note(seconds, size)
 
     def emit(self, job: str, seq: int, owner: str | None, kind: str, data: str) -> None:
         """Log an event. ``data`` is JSON text; the caller has taken ``seq`` from the job's row."""

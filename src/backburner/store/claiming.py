@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +96,7 @@ def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> Picked:
         page = min(rooms.of(line), operation.count) if behind is None and len(open_lines) == 1 else width
         rows = _read_heads(batch, line, behind, page)
         fetched += len(rows)
-        return [Head(*row) for row in rows]
+        return list(map(Head._make, rows))
 
     for head in merge([line for line in open_lines if rooms.of(line) > 0], fetch, lambda line: rooms.of(line) > 0):
         looked += 1
@@ -149,9 +149,10 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
             }
         )
         batch.emit(head.job, head.seq + 1, owner, events.STARTED, f'{{"task":"{head.task}","attempt":{attempt}}}')
-        if not is_execution(head.job):
-            batch.count(owner, head.task, head.queue, "pending", -1)
-            batch.count(owner, head.task, head.queue, "running", 1)
+    started = Counter((head.owner, head.task, head.queue) for head in picked if not is_execution(head.job))
+    for place, count in started.items():
+        batch.count(*place, "pending", -count)
+        batch.count(*place, "running", count)
     connection.many(DELETE_READY, [head.key for head in picked])
     connection.many(INSERT_LEASE, held)
     connection.many(START_JOB, list(begun.values()))

@@ -163,7 +163,7 @@ class Connection:
             return
         if self.language.arrays and len(rows) > 1:
             sql, names, constants = statement.bulk(self.language)
-            columns = {name: literal([row[name] for row in rows]) for name in rows[0]}
+            columns = {name: literal(list(map(itemgetter(name), rows))) for name in rows[0]}
             self.raw.execute(sql, _values(names, constants, columns))
             return
         sql, names, constants = statement.single(self.language)

@@ -54,6 +54,8 @@ def expire_waiting(batch: Batch, operation: ExpireWaiting) -> int:
 
 def expire(batch: Batch, ids: Sequence[str]) -> int:
     """Fail those of these jobs that have not been started."""
+    if not ids:
+        return 0
     error = JobError(
         "expired",
         "The job came too late",

@@ -296,7 +296,7 @@ class Postgres:
                 f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, "
                 "autovacuum_vacuum_cost_delay = 0)"
             )
-        raw.execute("ALTER TABLE bb_jobs SET (fillfactor = 70)")
+        raw.execute("ALTER TABLE bb_jobs SET (fillfactor = 45)")
 
     def dispose(self) -> None:
         self._locks.close()

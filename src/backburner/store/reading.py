@@ -274,7 +274,7 @@ UNREAD = Statement(
     select(func.count()).select_from(inbox).where(inbox.c.owner == bindparam("owner"), inbox.c.read_at.is_(None))
 )
 READ_CANCELS = Statement(
-    select(leases.c.job_id).where(leases.c.worker_id == bindparam("worker"), leases.c.cancel_requested)
+    select(leases.c.job_id).where(leases.c.worker_id == bindparam("worker"), leases.c.cancel_requested.is_(True))
 )
 READ_WORKERS = Statement(
     select(

@@ -138,11 +138,12 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
     results: list[dict[str, Any]] = []
     later: list[dict[str, Any]] = []
     parked: list[dict[str, Any]] = []
+    statuses: list[Status] = []
     for ending, outcome in endings:
         if ending.cancel_requested:
             outcome = Interrupted()
         status = _status_after(outcome)
-        _count(batch, ending, status)
+        statuses.append(status)
         row = {
             "job": ending.job,
             "status": status.value,
@@ -208,6 +209,7 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
                 _emit(batch, ending, events.CANCELLED, encode({"task": ending.task}))
         row["seq_"] = ending.seq
         updates.append(row)
+    _count(batch, endings, statuses)
     connection.many(DELETE_LEASE, [{"job": row["job"]} for row in updates])
     connection.many(END_JOB, updates)
     connection.many(INSERT_RESULT, results)
@@ -261,20 +263,22 @@ def _line(ending: Ending, since: int) -> Lined:
     return Lined(ending.job, ending.queue, ending.task, -ending.priority, owner, since, paid=True)
 
 
-def _count(batch: Batch, ending: Ending, status: Status) -> None:
-    if is_execution(ending.job):  # the jobs that share it are counted
+def _count(batch: Batch, endings: Sequence[tuple[Ending, Any]], statuses: Sequence[Status]) -> None:
+    ended: Counter[tuple[str | None, str, str]] = Counter()
+    for (ending, _), status in zip(endings, statuses, strict=True):
+        place = ending.owner, ending.task, ending.queue
+        ran = waited = 0
+        if status is not Status.PENDING:
+            ran, waited = max(batch.now - ending.started_at, 0), max(ending.started_at - ending.created_at, 0)
         if status is Status.COMPLETED:
-            batch.count(ending.owner, ending.task, ending.queue, status.value, 0)
-            seconds = max(batch.now - ending.started_at, 0) / 1e6
-            batch.measure(ending.owner, ending.task, ending.queue, seconds, ending.size)
-        return
-    batch.count(ending.owner, ending.task, ending.queue, "running", -1)
-    ran, waited = 0, 0
-    if status.finished:
-        ran, waited = max(batch.now - ending.started_at, 0), max(ending.started_at - ending.created_at, 0)
-    if status is Status.COMPLETED:
-        batch.measure(ending.owner, ending.task, ending.queue, ran / 1e6, ending.size)
-    batch.count(ending.owner, ending.task, ending.queue, status.value, 1, ran, waited)
+            batch.measure(*place, ran / 1e6, ending.size)
+        if not is_execution(ending.job):
+            ended[place] += 1
+            batch.count(*place, status.value, 1, ran, waited)
+        elif status is Status.COMPLETED:  # the jobs that share it are counted
+            batch.count(*place, status.value, 0)
+    for place, count in ended.items():
+        batch.count(*place, "running", -count)
 
 
 READ_ENDINGS = Family(

@@ -69,7 +69,13 @@ jobs = Table(
     Column("awaited", Boolean),
     Column("cost", BigInteger),
     Column("execution_id", ID),
-    Index("ix_bb_jobs_owner", "owner", "id"),
+    Index(
+        "ix_bb_jobs_owner",
+        "owner",
+        "id",
+        sqlite_where=Column("owner").is_not(None),
+        postgresql_where=Column("owner").is_not(None),
+    ),
     Index(
         "ix_bb_jobs_batch",
         "batch_id",
@@ -427,7 +433,12 @@ leases = Table(
         sqlite_where=Column("limited").is_(True),
         postgresql_where=Column("limited").is_(True),
     ),
-    Index("ix_bb_leases_worker", "worker_id"),
+    Index(
+        "ix_bb_leases_cancelled",
+        "worker_id",
+        sqlite_where=Column("cancel_requested").is_(True),
+        postgresql_where=Column("cancel_requested").is_(True),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -34,7 +34,9 @@ def _extend_jobs() -> None:
     op.add_column("bb_jobs", sa.Column("batch_id", ID))
     op.add_column("bb_jobs", sa.Column("expires_at", sa.BigInteger()))
     op.add_column("bb_jobs", sa.Column("size", sa.Float()))
+    op.drop_index("ix_bb_jobs_owner", "bb_jobs")
     for name, columns, condition in (
+        ("ix_bb_jobs_owner", ["owner", "id"], "owner IS NOT NULL"),
         ("ix_bb_jobs_live", ["owner", "id"], "finished_at IS NULL"),
         ("ix_bb_jobs_finished", ["finished_at"], "finished_at IS NOT NULL"),
     ):
@@ -94,7 +96,13 @@ def _renew_leases() -> None:
             sqlite_where=sa.text("limited IS 1"),
             postgresql_where=sa.text("limited IS true"),
         )
-    op.create_index("ix_bb_leases_worker", "bb_leases", ["worker_id"])
+    op.create_index(
+        "ix_bb_leases_cancelled",
+        "bb_leases",
+        ["worker_id"],
+        sqlite_where=sa.text("cancel_requested IS 1"),
+        postgresql_where=sa.text("cancel_requested IS true"),
+    )
 
 
 def _create_line() -> None:
