@@ -15,7 +15,10 @@ try:
     import flask
 except ModuleNotFoundError:
     raise ModuleNotFoundError("backburner.flask needs Flask: install backburner[flask]", name="flask") from None
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
+from werkzeug.exceptions import MethodNotAllowed
 
 from .delivery.log import JobLog, Log, OwnerLog
 from .domain.errors import IllegalTransition, InvalidArguments, JobNotFound
@@ -69,6 +72,7 @@ class BackburnerFlask:
         app.extensions[EXTENSION] = self
         app.register_blueprint(make_blueprint(bb))
         app.before_request(self.start)
+        app.before_request(refuse_unrouted)
         # A worker needs the pools of concurrent.futures to drain. What was registered last ends first, so that module
         # has to be there already.
         import_module("concurrent.futures.thread")
@@ -187,6 +191,19 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
     return blueprint
 
 
+def refuse_unrouted() -> flask.Response | None:
+    """What no route answers is a problem too; no blueprint is asked about it."""
+    error, path = flask.request.routing_exception, flask.request.path
+    if error is None or (error.code or 0) < 400 or not f"{path}/".startswith(f"{PREFIX}/"):
+        return None
+    told = HTTPException(error.code or 404)
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        told.detail = f"{flask.request.method} is not possible here: use {allowed}."
+        told.headers = {"Allow": allowed}
+    return as_flask(problem_of(told, as_starlette(flask.request, {})))
+
+
 def answering(view: Callable[..., Any], status: int) -> View:
     """The view for whom the request comes from; its errors are problems (RFC 9457)."""
 
@@ -196,8 +213,7 @@ def answering(view: Callable[..., Any], status: int) -> View:
             within_limits(asked)
             found = view(identify(asked), **places)
         except Exception as error:
-            problem = problem_of(error, asked)
-            return flask.Response(bytes(problem.body), problem.status_code, dict(problem.headers))
+            return as_flask(problem_of(error, asked))
         content, headers = found if isinstance(found, tuple) else (found, {})
         response = flask.Response(status=status) if status == 204 else flask.jsonify(content)
         response.status_code = status
@@ -205,6 +221,10 @@ def answering(view: Callable[..., Any], status: int) -> View:
         return response
 
     return answer
+
+
+def as_flask(problem: Response) -> flask.Response:
+    return flask.Response(bytes(problem.body), problem.status_code, dict(problem.headers))
 
 
 def as_starlette(request: flask.Request, places: Mapping[str, str]) -> Request:

@@ -123,6 +123,26 @@ def test_what_is_wrong_is_a_problem(http: httpx.Client) -> None:
     assert (422, "invalid_arguments") == problem(http.get("/backburner/jobs/a%00b"))
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "/jobs", "GET, HEAD, OPTIONS, POST"), ("BREW", "/jobs/1/cancel", "OPTIONS, POST")],
+)
+def test_a_method_that_is_not_possible_is_a_problem_that_names_those_that_are(
+    http: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    response = http.request(method, f"/backburner{path}")
+    assert (405, "method_not_allowed") == problem(response)
+    assert allowed == response.headers["Allow"]
+    assert f"{method} is not possible here: use {allowed}." == response.json()["detail"]
+
+
+def test_an_address_that_does_not_exist_is_a_problem_under_the_prefix_alone(http: httpx.Client) -> None:
+    assert (404, "not_found") == problem(http.get("/backburner/nowhere"))
+    for path in ("/nowhere", "/backburners"):
+        assert "text/html" in http.get(path).headers["Content-Type"], "the application's own answers stay its own"
+    assert "text/html" in http.put("/summaries").headers["Content-Type"]
+
+
 def test_strangers_are_refused_as_they_are_by_fastapi(http: httpx.Client) -> None:
     for headers in ({"Host": "evil.example"}, {"X-Forwarded-For": "10.0.0.1"}):
         assert (403, "forbidden") == problem(http.get("/backburner/jobs", headers=headers))
