@@ -15,6 +15,7 @@ from backburner.domain.operations import (
     Limit,
     ListQueues,
     PauseQueue,
+    PruneLine,
     Retry,
     Settle,
     Submit,
@@ -82,6 +83,17 @@ def test_a_job_that_is_tried_again_pays_for_no_second_turn(store: Store) -> None
     store.write_sync(Submit(tuple(new_job(owner="bob") for _ in range(5))))
     fail(store, Execution(first.id, first.attempt), retry_after=0.0)
     assert first.id in [job.id for job in claim(store, worker, count=2)]
+
+
+def test_a_cancelled_job_counts_as_served_until_the_line_has_run_empty(store: Store) -> None:
+    """See docs/decisions/0011-cancelled-turns.md."""
+    for job in [submit(store, owner="ann") for _ in range(3)]:
+        store.write_sync(Cancel(job, None))
+    anns, bobs = submit(store, owner="ann"), [submit(store, owner="bob") for _ in range(3)]
+    assert [*bobs, anns] == [job.id for job in claim(store, register(store))]
+    store.write_sync(PruneLine())
+    later = [submit(store, owner=owner) for owner in ("ann", "bob", "ann", "bob")]
+    assert later == [job.id for job in claim(store, register(store))]
 
 
 def test_an_owners_limit_of_a_task_is_exact_and_lets_others_pass(store: Store) -> None:
