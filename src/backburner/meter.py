@@ -76,6 +76,9 @@ class RunMeter:
         self._send(PauseModel(model, seconds))
         return True
 
+    async def turned_away(self) -> int:
+        return await self._run.count(f"turned away {self._run.step_key}")
+
     async def _wait(self, seconds: float, stay: bool) -> None:
         """The attempt's clock stands still meanwhile; a long wait gives the job's slot to another one."""
         with self._run.deadline.stopped():

@@ -136,6 +136,10 @@ class Meter(Protocol):
         """The endpoint asks that nobody calls the model for so long; whether `reserve` waits for that."""
         ...
 
+    async def turned_away(self) -> int:
+        """How often the endpoint has asked to wait with this very call by now, in executions before a park too."""
+        ...
+
     def cost(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
         """In billionths, None where the model has no price."""
         ...

@@ -297,6 +297,13 @@ class Run:
         """For the engine."""
         return self._execution
 
+    async def count(self, name: str) -> int:
+        """For the engine: how often this was called in all executions of the job, kept as a step is."""
+        kept = self._kept.get((name, 0))
+        number = 1 + (int(kept.value) if kept is not None else 0)
+        await self._keep_outcome(name, "", encode(number))
+        return number
+
     @property
     def step_key(self) -> str:
         """Names the step that is being made; the same in every attempt. For the engine."""

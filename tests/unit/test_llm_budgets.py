@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from backburner import Backburner, BudgetExceeded, Run, meter
+from backburner.domain.backoff import Backoff
 from backburner.domain.deadline import Deadline
 from backburner.domain.errors import ConfigurationError, JobCancelled, JobFailed
 from backburner.domain.job import Status
 from backburner.domain.operations import Cancel, Execution, JobEvents, ReserveBudget, SettleBudget, UsageByDay
+from backburner.llm import exchange
 from backburner.llm.settings import ModelSettings
 from backburner.ports import Hint
 from backburner.store.store import SQLStore
@@ -142,6 +144,34 @@ def test_a_retry_after_pauses_the_model_for_all(bb: Backburner, worker: Start, m
     assert first.result_sync(PATIENCE)
     assert second.result_sync(PATIENCE)
     assert look(bb.store, first.id).tries == 0
+
+
+def test_an_endpoint_that_puts_a_call_off_again_and_again_fails_the_job_in_the_end(
+    bb: Backburner, worker: Start, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MOST_TIMES", 3)
+    bb.llm_budget("fake-model")
+    model.fail(429, headers={"Retry-After": "50"}, times=6)
+
+    @bb.task(retries=1, backoff=Backoff(first=0.001, longest=0.001))
+    async def job(run: Run) -> str:
+        return await run.llm.text("hello", max_tokens=5)
+
+    worker()
+    done = job.submit_sync()
+    while not (record := look(bb.store, done.id)).status.finished:
+        if record.waiting_for == "budget":
+            go_on_after(bb, 65)
+        asyncio.run(asyncio.sleep(0.01))
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert "asks for fewer requests (429)" in record.error.detail
+    assert "has put this call off 6 times" in record.error.detail
+    assert 6 == len(model.calls), "three of each try"
+    done.retry_sync()
+    wait_until_parked(bb, done.id)
+    go_on_after(bb, 65)
+    assert done.result_sync(PATIENCE)
 
 
 def test_what_the_endpoint_says_is_left_is_shared(bb: Backburner, worker: Start, model: FakeModel) -> None:

@@ -23,6 +23,8 @@ from backburner.ports import Meter, Usage
 TRIES = 4
 LONGEST_WAIT = 30.0
 FIRST_WAIT = 1.0
+MOST_TIMES = 10
+"""That a call waits for everybody's pause, which costs its job no try; after so many it does."""
 
 Deliver = Callable[[str], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[Any]]
@@ -54,6 +56,7 @@ class Exchange:
     an exponential backoff with full jitter or after the ``Retry-After`` that the endpoint names; a longer
     wait than ``LONGEST_WAIT`` seconds is left to the job, which frees its slot meanwhile. Where the model has a
     budget, such a wait is everybody's: the model is paused, and the next try asks the ``meter`` as every call does.
+    An endpoint that puts a call off ``MOST_TIMES`` times costs the job a try all the same, so that it comes to an end.
     ``sleep`` and ``jitter`` are replaced in tests.
     """
 
@@ -97,6 +100,7 @@ class Exchange:
                     dialect = lesser
                     continue
                 tries += 1
+                sentence = fault.sentence
                 wait = self._wait_after(fault, model, tries, spoken=deliver is not None and bool(answer.pieces))
             else:
                 if learned:
@@ -104,6 +108,8 @@ class Exchange:
                 return answer
             if wait is not None:
                 await self._sleep(wait)
+            elif (times := await self._meter.turned_away()) % MOST_TIMES == 0:
+                raise ModelUnavailable(f"{sentence}; it has put this call off {times} times") from None
 
     async def _metered(
         self, request: Request, dialect: Dialect, answer: Answer, deliver: Deliver | None, asked: int

@@ -14,6 +14,9 @@ class Unmetered:
     def settle(self, model: str, input_tokens: int, output_tokens: int, remaining: Remaining | None) -> None:
         """Nobody wants to know."""
 
+    async def turned_away(self) -> int:
+        return 1
+
     def pause(self, model: str, seconds: float) -> bool:
         return False
 
