@@ -96,7 +96,7 @@ class ProcessHandler:
     async def __call__(self) -> str:
         self._run.begin()
         revive(self._task, self._job.args)
-        return await self._children.perform(self._task, self._job)
+        return await self._children.perform(self._task, self._job, self._run.deadline)
 
     def interrupt(self) -> None:
         """The event loop cancels the coroutine, which ends the process."""

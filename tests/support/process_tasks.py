@@ -87,6 +87,26 @@ def transact(run: SyncRun, local: bool) -> list[int]:
     return [run.transaction("note", note, "from a child"), os.getpid()]
 
 
+bb.llm_budget("metered-model", tokens_per_minute=60_000)
+
+
+@bb.task(process=True, retries=0, timeout=60)
+def ask_metered(run: SyncRun) -> str:
+    return run.llm.text("Say hello", max_tokens=300)
+
+
+@bb.task(process=True, retries=0)
+def ask_somebody(run: SyncRun, file: str) -> str:
+    run.step("line", add_line, file)
+    return run.ask("Who?", str)
+
+
+@bb.task(process=True, retries=0)
+def wait_for_child(run: SyncRun, file: str) -> int:
+    run.step("line", add_line, file)
+    return whoami.using(delay=1.0).submit_sync().result_sync()
+
+
 @bb.task(process=True, retries=0)
 def ask_model(run: SyncRun) -> str:
     return run.llm.text("Say hello")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,13 +12,16 @@ import pytest
 from sqlalchemy import text
 
 from backburner import Backburner, ConfigurationError, Run, SyncRun, process_group
+from backburner.domain.deadline import Deadline
 from backburner.domain.job import Status
-from backburner.domain.operations import Cancel, JobSnapshot, ListJobs
+from backburner.domain.operations import Cancel, Execution, JobSnapshot, ListJobs, ReserveBudget, SettleBudget
 from backburner.llm.settings import ModelSettings
+from backburner.ports import Hint
 from backburner.processes import children
 from backburner.testing.model import FakeModel
 from tests.conftest import Start, settings_for
 from tests.support import process_tasks as tasks
+from tests.support.clock import pass_time
 from tests.support.making import kinds
 from tests.support.migrated import copy_migrated
 from tests.support.processes import pid_in, until_gone
@@ -137,6 +141,79 @@ def test_a_child_may_park_its_job(bb: Backburner, worker: Start) -> None:
     job = tasks.park.submit_sync()
     record = bb.watcher.wait_sync(job.id, lambda record: record.waiting_for == "answer", PATIENCE)
     assert (record.status, record.tries) == (Status.PENDING, 0)
+
+
+def parked(bb: Backburner, job: str, what: str) -> None:
+    record = bb.watcher.wait_sync(job, lambda record: record.waiting_for == what, PATIENCE)
+    assert (Status.PENDING, 0) == (record.status, record.tries)
+
+
+def test_a_question_parks_a_child_and_the_answer_has_it_go_on(bb: Backburner, worker: Start, tmp_path: Path) -> None:
+    worker()
+    job = tasks.ask_somebody.submit_sync(f"{tmp_path}/lines")
+    parked(bb, job.id, "answer")
+    job.answer_sync("Ann")
+    assert "Ann" == job.result_sync(PATIENCE)
+    assert 1 == len((tmp_path / "lines").read_text().split()), "what was finished before is not done again"
+
+
+def test_waiting_for_another_job_parks_a_child(bb: Backburner, worker: Start, tmp_path: Path) -> None:
+    worker(concurrency=1)
+    job = tasks.wait_for_child.submit_sync(f"{tmp_path}/lines")
+    parked(bb, job.id, "child")
+    pass_time(bb.store, 2)
+    bb.signal.ring(Hint(work=True))
+    assert job.result_sync(PATIENCE) > 0
+    assert 1 == len((tmp_path / "lines").read_text().split())
+
+
+def drain_budget(bb: Backburner, seconds: float) -> None:
+    """The next call has to wait so long."""
+    buckets = bb.llm_rules.buckets("metered-model", None)
+    full = ReserveBudget(Execution("x", 1), "s", "metered-model", "", 60_000, 0, buckets)
+    bb.store.write_sync(full)
+    bb.store.write_sync(SettleBudget(full.execution, "s", 60_000 + int(1000 * seconds), 0))
+
+
+@pytest.fixture
+def metered(bb: Backburner) -> Iterator[FakeModel]:
+    with FakeModel() as fake:
+        bb.use_model(ModelSettings(base_url=fake.base_url, api_key="k", model="metered-model"))
+        yield fake
+    bb.use_model(None)
+
+
+def test_a_long_wait_for_a_budget_parks_a_child(bb: Backburner, worker: Start, metered: FakeModel) -> None:
+    drain_budget(bb, 30)
+    worker()
+    job = tasks.ask_metered.submit_sync()
+    parked(bb, job.id, "budget")
+    pass_time(bb.store, 40)
+    bb.signal.ring(Hint(work=True))
+    assert job.result_sync(PATIENCE)
+    assert 1 == len(metered.calls)
+
+
+def test_a_short_wait_for_a_budget_in_a_child_is_in_place_while_the_time_limit_stands_still(
+    bb: Backburner, worker: Start, metered: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on: list[bool] = []
+    stopped = Deadline.stopped
+
+    @contextlib.contextmanager
+    def stop(self: Deadline) -> Iterator[None]:
+        with stopped(self):
+            yield
+        went_on.append(True)
+
+    monkeypatch.setattr(Deadline, "stopped", stop)
+    worker()
+    tasks.whoami.submit_sync().result_sync(PATIENCE)  # a child that is there already: its start takes time, too
+    drain_budget(bb, 3)
+    job = tasks.ask_metered.submit_sync()
+    assert job.result_sync(PATIENCE)
+    assert [True] == went_on
+    assert 1 == kinds(bb.store, job.id).count("job.started"), "it was not parked"
 
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["mild", "stubborn"])

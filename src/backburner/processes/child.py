@@ -13,10 +13,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..command import Argument, CommandResult
+from ..domain.deadline import Deadline
 from ..domain.errors import ConfigurationError, JobCancelled
 from ..domain.operations import Transact
 from ..handler import encode_result, revive
@@ -77,6 +78,7 @@ class Child:
         if order.model is not None:
             bb.use_model(order.model)
         self._run = run = ChildRun(order.job, task, self._requests, bb._make_llm)  # type: ignore[arg-type]
+        run.deadline = WorkersDeadline(self._requests)
         run.begin(self._loop)
         arguments = revive(task, order.job.args)
         with run.waiting.unwinding():
@@ -119,6 +121,7 @@ class Requests:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._told: set[asyncio.Future[None]] = set()
 
     def write(self, operation: Operation[Any]) -> asyncio.Future[Any]:
         return asyncio.ensure_future(self._write(operation))
@@ -147,6 +150,12 @@ class Requests:
         else:
             future.set_exception(unpack_error(content))
 
+    def tell(self, kind: Kind) -> None:
+        """On the loop; in the order of the calls, and nobody answers."""
+        told = asyncio.ensure_future(self.line.send(kind, 0, b""))
+        self._told.add(told)
+        told.add_done_callback(self._told.discard)
+
     async def _write(self, operation: Operation[Any]) -> Any:
         try:
             content = pickle.dumps(operation)
@@ -158,6 +167,28 @@ class Requests:
                 f"must stand at the top of a module, and its arguments must be picklable ({error})"
             ) from None
         return await self.ask(Kind.WRITE, content)
+
+
+class WorkersDeadline(Deadline):
+    """The time limit is the worker's, who is asked to stop its clock."""
+
+    __slots__ = ("_requests",)
+
+    def __init__(self, requests: Requests) -> None:
+        super().__init__(None)
+        self._requests = requests
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        self._stops += 1
+        if self._stops == 1:
+            self._requests.tell(Kind.STAND_STILL)
+        try:
+            yield
+        finally:
+            self._stops -= 1
+            if self._stops == 0:
+                self._requests.tell(Kind.GO_ON)
 
 
 class ChildRun(Run):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..command import run_command
+from ..domain.deadline import Deadline
 from ..domain.errors import BackburnerError, ProcessDied
 from ..domain.job import Claimed
 from ..ports import Store
@@ -39,13 +40,13 @@ class Children:
         self._all: set[ChildProcess] = set()
         self._idle: list[ChildProcess] = []
 
-    async def perform(self, task: Task[Any, Any], job: Claimed) -> str:
+    async def perform(self, task: Task[Any, Any], job: Claimed, deadline: Deadline) -> str:
         """The JSON text of the result. Raises what the function raised, and `ProcessDied`."""
         module, name = address_of(task)
         order = Order(job, module, name, self._settings, self._model())
         child = await self._take()
         try:
-            result, reusable = await child.perform(order, self._store)
+            result, reusable = await child.perform(order, self._store, deadline)
         except Raised as raised:
             self._give_back(child)
             raise raised.error from None
@@ -129,12 +130,12 @@ class ChildProcess:
             theirs.close()
         return cls(process, await Line.over(ours))
 
-    async def perform(self, order: Order, store: Store) -> tuple[str, bool]:
+    async def perform(self, order: Order, store: Store, deadline: Deadline) -> tuple[str, bool]:
         """The result, and whether the process may be used again.
 
         Raises `Raised` with what the function raised, and `ProcessDied`.
         """
-        listening = asyncio.ensure_future(self._listen(store))
+        listening = asyncio.ensure_future(self._listen(store, deadline))
         try:
             with contextlib.suppress(ConnectionError):  # it is dead: listening will say so
                 await self._line.send(Kind.JOB, 0, pickle.dumps(order))
@@ -159,20 +160,25 @@ class ChildProcess:
         await end_group(self._process.pid, self.ended)
         self._line.close()
 
-    async def _listen(self, store: Store) -> tuple[str, bool]:
-        while True:
-            message = await self._line.receive()
-            match message.kind:
-                case Kind.DONE:
-                    result: tuple[str, bool] = pickle.loads(message.content)
-                    return result
-                case Kind.FAILED:
-                    raise Raised(unpack_error(message.content))
-                case Kind.CANCEL:
-                    if message.number in self._requests:
-                        self._requests[message.number].cancel()
-                case _:
-                    self._serve(message, store)
+    async def _listen(self, store: Store, deadline: Deadline) -> tuple[str, bool]:
+        with contextlib.ExitStack() as stops:
+            while True:
+                message = await self._line.receive()
+                match message.kind:
+                    case Kind.DONE:
+                        result: tuple[str, bool] = pickle.loads(message.content)
+                        return result
+                    case Kind.FAILED:
+                        raise Raised(unpack_error(message.content))
+                    case Kind.CANCEL:
+                        if message.number in self._requests:
+                            self._requests[message.number].cancel()
+                    case Kind.STAND_STILL:
+                        stops.enter_context(deadline.stopped())
+                    case Kind.GO_ON:
+                        stops.close()
+                    case _:
+                        self._serve(message, store)
 
     def _serve(self, message: Message, store: Store) -> None:
         task = self._requests[message.number] = asyncio.create_task(self._answer(message, store))
