@@ -56,6 +56,21 @@ def stubborn(run: SyncRun, path: str, beats: int) -> None:
         time.sleep(0.05)
 
 
+def leave_line(path: str, line: str) -> str:
+    with open(path, "a") as file:
+        file.write(f"{line}\n")
+    return line
+
+
+@bb.task(public=True, retries=0)
+async def interview(run: Run, path: str) -> str:
+    """Pays for a step, asks a person, and pays for another one."""
+    await run.step("before", leave_line, path, "before")
+    name = await run.ask("Who are you?", str)
+    await run.step("after", leave_line, path, f"after {name}")
+    return name
+
+
 PARTS = 6
 WORDS = 8
 
