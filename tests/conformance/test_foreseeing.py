@@ -7,6 +7,7 @@ import pytest
 from backburner.domain.ids import new_id
 from backburner.domain.job import NewJob
 from backburner.domain.operations import (
+    Cancel,
     Claim,
     Completed,
     Execution,
@@ -22,6 +23,7 @@ from backburner.domain.operations import (
 )
 from backburner.domain.outlook import Outlook
 from backburner.ports import Store
+from backburner.store import foreseeing
 from tests.support.clock import pass_time
 from tests.support.making import claim, complete, fail, new_job, register, start, submit
 
@@ -218,3 +220,54 @@ def test_a_long_line_behind_busy_slots_waits_for_the_next_of_them_and_not_for_al
 def test_of_many_waiting_jobs_only_the_first_in_the_line_are_told(store: Store) -> None:
     jobs = [submit(store) for _ in range(25)]
     assert set(jobs[:20]) == set(store.read_sync(Outlooks(jobs)))
+
+
+def test_the_rate_of_a_task_is_reckoned_with(store: Store) -> None:
+    rated = {"t": Limit(rate=(2, 100.0))}
+    worker = work(store, 50)
+    jobs = [submit(store) for _ in range(7)]
+    begun = store.write_sync(Claim(worker, rated, 50)).jobs
+    assert [job.id for job in begun] == jobs[:2]
+    pass_time(store, 10.0)
+    for job in begun:
+        store.write_sync(Settle(Execution(job.id, job.attempt), Completed("null"), limited=True))
+    assert [eta(store, job) for job in jobs[2:]] == [seconds(at) for at in (100.0, 100.0, 200.0, 200.0, 300.0)]
+
+
+def test_the_rate_of_a_task_is_reckoned_with_over_a_long_line(store: Store) -> None:
+    rated = {"t": Limit(rate=(100, 60.0))}
+    worker = work(store, 50)
+    first = submit(store)
+    (begun,) = store.write_sync(Claim(worker, rated, 50)).jobs
+    assert begun.id == first
+    pass_time(store, 1.0)
+    store.write_sync(Settle(Execution(begun.id, begun.attempt), Completed("null"), limited=True))
+    jobs = [new_job() for _ in range(1200)]
+    store.write_sync(Submit(tuple(jobs)))
+    assert eta(store, jobs[-1].id) == seconds(12 * 60.0)
+
+
+def test_beyond_the_farthest_position_nothing_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreseeing, "PLAYED_OUT", 5)
+    monkeypatch.setattr(foreseeing, "FARTHEST", 12)
+    measure(store, 10.0)
+    work(store, 4)
+    urgent = [submit(store, priority=9) for _ in range(8)]
+    usual = [submit(store) for _ in range(8)]
+    ahead = store.read_sync(Outlooks([*urgent, *usual]))
+    assert [*range(1, 13)] == [ahead[job].position for job in [*urgent, *usual[:4]]]
+    assert {Outlook()} == {ahead.get(job, Outlook()) for job in usual[4:]}
+
+
+def test_who_usually_comes_and_overtakes_is_reckoned_with(store: Store) -> None:
+    measure(store, 10.0)
+    work(store, 1)
+    for _ in range(15):
+        pass_time(store, 20.0)
+        cancelled = submit(store, priority=9)
+        store.write_sync(Cancel(cancelled, None))
+    jobs = [submit(store) for _ in range(4)]
+    quiet = [10.0, 20.0, 30.0, 40.0]
+    told = [eta(store, job) or 0.0 for job in jobs]
+    assert told[0] == seconds(quiet[0])
+    assert told[3] > quiet[3] + 9.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import time
 from collections import defaultdict
@@ -28,6 +29,8 @@ from backburner.domain.outlook import Outlook
 from backburner.store.store import SQLStore
 
 Occasion = Literal["submit", "half-way"]
+URGENT = 9
+"""The priority of some of the jobs, where the others have the usual one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Kind:
     every: float
     draw: Callable[[random.Random], tuple[float | None, float]]
     limit: int | None = None
+    rate: tuple[int, float] | None = None
 
 
 @dataclass
@@ -46,13 +50,17 @@ class Guess:
     occasion: Occasion
     at: float
     eta: float | None
+    waited: float = 0.0
+    """Seconds in the line from then on."""
     really: float = 0.0
     """Seconds that it really still took."""
 
     @property
     def error(self) -> float:
+        """In parts of the time that it really still took, to its end: never near zero, because a job runs last of all.
+        Below zero where it was told too little."""
         assert self.eta is not None
-        return abs(self.eta - self.really) / self.really
+        return (self.eta - self.really) / self.really
 
 
 @dataclass
@@ -64,6 +72,8 @@ class Plant:
     slots: Sequence[int]
     owners: Sequence[str]
     seed: int
+    urgent: float = 0.0
+    """The part of the jobs that have a higher priority."""
     guesses: list[Guess] = field(default_factory=list)
     now: float = 0.0
 
@@ -74,8 +84,9 @@ class Plant:
         self._numbers = itertools.count()
         self._seconds: dict[str, float] = {}
         self._told: dict[str, list[Guess]] = defaultdict(list)
-        self._limits = {kind.task: Limit(kind.limit) for kind in self.kinds}
+        self._limits = {kind.task: Limit(kind.limit, rate=kind.rate) for kind in self.kinds}
         self._free: dict[str, int] = {}
+        self._started: dict[str, float] = {}
         for slots in self.slots:
             worker = new_id()
             self.store.write_sync(RegisterWorker(worker, 1e7, tuple(self._limits), slots))
@@ -91,11 +102,12 @@ class Plant:
             self._set_clock()
             happen()
 
-    def errors(self, occasion: Occasion, task: str | None = None, *, after: float) -> list[float]:
+    def errors(self, occasion: Occasion, *, after: float, waited: float | None = None) -> list[float]:
+        """Of all jobs, or of those that waited longer than so many seconds for their turn when they had been told."""
         return [
             guess.error
             for guess in self.guesses
-            if guess.occasion == occasion and task in (None, guess.task) and guess.at >= after
+            if guess.occasion == occasion and guess.at >= after and (waited is None or guess.waited > waited)
         ]
 
     def _at(self, when: float, happen: Callable[[], None]) -> None:
@@ -111,7 +123,8 @@ class Plant:
 
     def _arrive(self, kind: Kind, until: float) -> None:
         size, seconds = kind.draw(self._random)
-        job = NewJob(new_id(), kind.task, "{}", owner=self._random.choice(self.owners), size=size)
+        priority = URGENT if self._random.random() < self.urgent else 5
+        job = NewJob(new_id(), kind.task, "{}", priority=priority, owner=self._random.choice(self.owners), size=size)
         self._seconds[job.id] = seconds
         self.store.write_sync(Submit((job,)))
         guess = self._ask(job.id, kind.task, "submit")
@@ -135,6 +148,7 @@ class Plant:
             if free:
                 for claimed in self.store.write_sync(Claim(worker, self._limits, free)).jobs:
                     self._free[worker] -= 1
+                    self._started[claimed.id] = self.now
                     self._end_later(worker, Execution(claimed.id, claimed.attempt))
 
     def _end_later(self, worker: str, execution: Execution) -> None:
@@ -145,6 +159,7 @@ class Plant:
         del self._seconds[execution.job]
         for guess in self._told.pop(execution.job):
             guess.really = self.now - guess.at
+            guess.waited = max(self._started[execution.job] - guess.at, 0.0)
             self.guesses.append(guess)
         self._free[worker] += 1
         self._claim()
@@ -153,3 +168,21 @@ class Plant:
         self.store.write_sync(FoldCounts())
         if self._agenda:
             self._at(self.now + 10.0, self._fold)
+
+
+def office(utilisation: float, slots: int, scatter: float, limit: int | None = None) -> tuple[Kind, Kind]:
+    """Half of the load are names of 12 seconds, half summaries, whose reading takes 6 seconds and each of 1 to 20 pages
+    3.5. ``scatter`` is the standard deviation of the logarithm of a job's duration about that."""
+
+    def about(chance: random.Random, seconds: float) -> float:
+        return seconds * math.exp(chance.gauss(-(scatter**2) / 2, scatter))
+
+    def name(chance: random.Random) -> tuple[None, float]:
+        return None, about(chance, 12.0)
+
+    def summarize(chance: random.Random) -> tuple[float, float]:
+        size = chance.uniform(1.0, 20.0)
+        return size, about(chance, 6.0 + 3.5 * size)
+
+    load = utilisation * slots / 2
+    return Kind("name", 12.0 / load, name), Kind("summarize", 42.75 / load, summarize, limit)

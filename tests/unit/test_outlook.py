@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backburner.domain.outlook import Busy, Pool, Queued, Slots, flow, play_out, time_left
+from backburner.domain.outlook import Arrivals, Busy, Newcomer, Pool, Queued, Rate, Slots, flow, time_left
+from backburner.domain.playing import play_out
 from backburner.domain.timing import MEMORY, Timing
 
 
@@ -107,3 +108,56 @@ def test_a_long_line_flows_through_the_slots() -> None:
 def test_the_long_line_of_a_task_at_its_limit_hardly_delays_others() -> None:
     slots = Slots([pool(4, "slow", "t")], {"task:slow": 1})
     assert flow(slots, "q", "t", {("q", "slow"): 1e6, ("q", "t"): 300.0}) == pytest.approx(100.0, rel=0.01)
+
+
+def test_durations_that_are_all_the_same_do_not_scatter() -> None:
+    assert timing(*[(10.0, None)] * 9).scatter() == pytest.approx(0.0, abs=1e-6)
+    assert timing(*((6.0 + 3.5 * size, size) for size in range(1, 9))).scatter(3.0) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_scatter_is_in_parts_of_what_is_expected() -> None:
+    assert timing(*[(8.0, None), (12.0, None)] * 5).scatter() == pytest.approx(0.2)
+    of_sizes = timing(*((part * 10.0 * size, size) for size in (1.0, 2.0, 5.0) for part in (0.8, 1.2)))
+    assert of_sizes.scatter(2.0) == pytest.approx(0.2)
+    assert of_sizes.scatter() > 0.5
+
+
+def test_few_measurements_tell_nothing_of_the_scatter() -> None:
+    assert timing((1.0, None), (100.0, None)).scatter() == 0.0
+
+
+def test_a_job_that_outlasts_others_has_more_left_the_more_they_differ() -> None:
+    assert 6.0 < time_left(60.0, 60.0, 0.0, 0.25) < time_left(60.0, 60.0, 0.0, 0.5) < 60.0  # type: ignore[operator]
+    assert time_left(60.0, 0.0, 0.0, 0.25) == pytest.approx(60.0 / (1 + 0.25**2) ** 0.5)
+    assert time_left(60.0, 1e9, 0.0, 0.25) == 6.0
+
+
+def test_a_task_starts_no_more_often_than_its_rate_allows() -> None:
+    slots = Slots([pool(10)], {}, {"t": Rate(2, 60.0, (50.0,))})
+    starts = play_out(slots, [], [queued(number) for number in range(1, 6)])
+    assert starts == {"1": 0.0, "2": 10.0, "3": 60.0, "4": 70.0, "5": 120.0}
+    assert [slots.rates["t"].opens(ahead) for ahead in range(5)] == list(starts.values())
+
+
+def test_a_task_whose_rate_is_used_up_lets_others_pass() -> None:
+    slots = Slots([pool(1, "t", "u")], {}, {"t": Rate(1, 60.0, (30.0,))})
+    line = [queued(1), queued(2, "u", 20.0), queued(3, "u", 20.0)]
+    assert play_out(slots, [], line) == {"2": 0.0, "3": 20.0, "1": 40.0}
+
+
+def test_who_comes_later_and_is_more_urgent_goes_first() -> None:
+    urgent = Newcomer("q", "t", -9, "bob", 5.0)
+    starts = play_out(Slots([pool(1)], {}), [], [queued(1), queued(2)], Arrivals(4.0, [urgent]))
+    assert starts["1"] == 0.0
+    assert starts["2"] > 30.0, "newcomers come faster than they are served, until there are no more"
+    starts = play_out(Slots([pool(1)], {}), [], [queued(1), queued(2)], Arrivals(15.0, [urgent]))
+    assert starts == {"1": 0.0, "2": 15.0}
+
+
+def test_newcomers_of_the_same_rank_take_turns_with_those_that_wait() -> None:
+    line = [queued(number) for number in range(1, 4)]
+    again = Newcomer("q", "t", 0, "ann", 10.0)
+    turns = {("q", 0, "ann"): 4}
+    assert play_out(Slots([pool(1)], {}), [], line, Arrivals(4.0, [again], turns)) == {"1": 0.0, "2": 10.0, "3": 20.0}
+    other = Newcomer("q", "t", 0, "bob", 10.0)
+    assert play_out(Slots([pool(1)], {}), [], line, Arrivals(4.0, [other], turns)) == {"1": 0.0, "2": 20.0, "3": 40.0}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
 
+NORMAL = NormalDist()
 LEAST_LEFT = 0.1
 """The part of its usual time that a running job is given at least, however long it runs already."""
 
@@ -44,6 +46,34 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A job that nobody has submitted yet."""
+
+    queue: str
+    task: str
+    rank: int
+    owner: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Who is going to come: jobs ``like`` these in turn, one ``every`` so many seconds.
+
+    ``turns`` are those behind the last job of an owner, by queue, rank and owner, ``times`` how far the lines are, by
+    queue and rank: what decides whether a newcomer goes first.
+    """
+
+    every: float
+    like: Sequence[Newcomer]
+    turns: Mapping[tuple[str, int, str], int] = field(default_factory=dict)
+    times: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+NOBODY_COMES = Arrivals(1.0, ())
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """The slots of workers that know the same tasks."""
 
@@ -52,11 +82,31 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` starts of a task in ``seconds``; ``recent`` is how many seconds ago the last of them were, the
+    longest ago first."""
+
+    count: int
+    seconds: float
+    recent: Sequence[float] = ()
+
+    def opens(self, ahead: int) -> float:
+        """Seconds until another may start after so many before it."""
+        rounds, place = divmod(len(self.recent) + ahead, self.count)
+        if not rounds:
+            return 0.0
+        first = -self.recent[place] if place < len(self.recent) else 0.0
+        return max(first + rounds * self.seconds, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Slots:
-    """What may run at once: the workers' slots, and the limits of tasks and queues by their scopes."""
+    """What may run at once: the workers' slots, the limits of tasks and queues by their scopes, and how often a task
+    may start."""
 
     pools: Sequence[Pool]
     limits: Mapping[str, int]
+    rates: Mapping[str, Rate] = field(default_factory=dict)
 
     def known(self, task: str) -> int:
         """Slots in which a job of the task may run."""
@@ -67,95 +117,30 @@ def scopes_of(queue: str, task: str) -> tuple[str, str]:
     return f"task:{task}", f"queue:{queue}"
 
 
-def time_left(expected: float | None, elapsed: float, percent: float) -> float | None:
+def time_left(expected: float | None, elapsed: float, percent: float, scatter: float = 0.0) -> float | None:
     """Seconds that a running job still takes: from what its like took, and the more it has reported, from its own
-    progress."""
+    progress. ``scatter``: by which part of ``expected`` its like differ."""
     share = min(max(percent / 100, 0.0), 1.0)
     by_progress = elapsed * (1 - share) / share if share else None
     if expected is None:
         return by_progress
-    by_others = max(expected - elapsed, LEAST_LEFT * expected)
+    by_others = max(_median_end(expected, elapsed, scatter) - elapsed, LEAST_LEFT * expected)
     if by_progress is None:
         return by_others
     weight = share if elapsed > expected else share * share  # a first few percent are often reported at once
     return weight * by_progress + (1 - weight) * by_others
 
 
-def play_out(slots: Slots, busy: Iterable[Busy], line: Iterable[Queued]) -> dict[str, float]:
-    """Seconds until each job of the line starts, as if nobody came after it. Jobs that do not start, as far as is
-    known, are left out."""
-    play = _Play(slots, busy, line)
-    return play.run()
-
-
-class _Play:
-    def __init__(self, slots: Slots, busy: Iterable[Busy], line: Iterable[Queued]) -> None:
-        self._pools = slots.pools
-        self._free = [pool.slots for pool in slots.pools]
-        self._room = dict(slots.limits)
-        self._ends: list[tuple[float, int, Busy]] = []
-        self._begun = 0
-        self._lines: dict[tuple[str, str], deque[Queued]] = {}
-        for job in busy:
-            self._occupy(job, 0.0)
-        for waiting in sorted(line, key=lambda each: each.order):
-            self._lines.setdefault((waiting.queue, waiting.task), deque()).append(waiting)
-
-    def run(self) -> dict[str, float]:
-        starts: dict[str, float] = {}
-        now = 0.0
-        while True:
-            while (place := self._next()) is not None:
-                job, pool = place
-                starts[job.order[2]] = now
-                self._occupy(Busy(job.queue, job.task, pool, job.seconds), now)
-            if not self._lines or not self._ends:
-                return starts
-            now, _, ended = heapq.heappop(self._ends)
-            self._release(ended)
-
-    def _next(self) -> tuple[Queued, int] | None:
-        """The first job that may start now, out of its line, with its pool."""
-        if not any(free > 0 for free in self._free):
-            return None
-        first: tuple[Queued, int] | None = None
-        for (queue, task), line in self._lines.items():
-            if first is None or line[0].order < first[0].order:
-                pool = self._pool_for(queue, task)
-                if pool is not None:
-                    first = line[0], pool
-        if first is not None:
-            key = first[0].queue, first[0].task
-            self._lines[key].popleft()
-            if not self._lines[key]:
-                del self._lines[key]
-        return first
-
-    def _pool_for(self, queue: str, task: str) -> int | None:
-        """The pool that has most room for a job of the task."""
-        if any(self._room.get(scope, 1) <= 0 for scope in scopes_of(queue, task)):
-            return None
-        found, most = None, 0
-        for number, free in enumerate(self._free):
-            if free > most and task in self._pools[number].tasks:
-                found, most = number, free
-        return found
-
-    def _occupy(self, job: Busy, now: float) -> None:
-        self._change(job, -1)
-        if job.left is not None:
-            self._begun += 1
-            heapq.heappush(self._ends, (now + job.left, self._begun, job))
-
-    def _release(self, job: Busy) -> None:
-        self._change(job, 1)
-
-    def _change(self, job: Busy, by: int) -> None:
-        if job.pool is not None:
-            self._free[job.pool] += by
-        for scope in scopes_of(job.queue, job.task):
-            if scope in self._room:
-                self._room[scope] += by
+def _median_end(expected: float, elapsed: float, scatter: float) -> float:
+    """The duration that half of those like it do not exceed that have run so long already, if durations have a
+    logarithmic normal distribution."""
+    if not scatter or not expected:
+        return expected
+    variance = math.log1p(scatter**2)
+    deviation, middle = math.sqrt(variance), math.log(expected) - variance / 2
+    ended = NORMAL.cdf((math.log(elapsed) - middle) / deviation) if elapsed > 0 else 0.0
+    share = (1 + ended) / 2
+    return math.exp(middle + deviation * NORMAL.inv_cdf(share)) if share < 1 else elapsed
 
 
 def flow(slots: Slots, queue: str, task: str, loads: Mapping[tuple[str, str], float]) -> float | None:

@@ -113,7 +113,7 @@ class JobSummary(Exact):
     priority: int
     owner: str | None
     progress: Progress
-    position: int | None = Field(description="in its queue's line, 1 being next; null beyond 100,000 or in no line")
+    position: int | None = Field(description="in its queue's line, 1 being next; null beyond 20,000 or in no line")
     eta_seconds: float | None = Field(description="until it is expected to have ended; null where nobody knows")
     attempt: int
     tries: int

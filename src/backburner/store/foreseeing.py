@@ -6,19 +6,22 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, tuple_
+from sqlalchemy import and_, bindparam, func, select, tuple_, union_all
 
 from ..domain.operations import Outlooks
-from ..domain.outlook import Outlook, Queued, flow, play_out, scopes_of
+from ..domain.outlook import Outlook, Queued, flow, scopes_of
+from ..domain.playing import play_out
 from . import tables
+from .arriving import arrivals
 from .connection import Connection, Family, Statement
 from .merging import Line
 from .scene import PLAYED_OUT, Running, Scene
 
 jobs, ready, blocked, leases, lines = tables.jobs, tables.ready, tables.blocked, tables.leases, tables.lines
 
-FARTHEST = 100_000
+FARTHEST = 20_000
 """Positions behind that are not told: counting them would take longer than a look at a job may."""
 
 MOST_AT_ONCE = 20
@@ -99,7 +102,7 @@ def _in_line(connection: Connection, scene: Scene, placed: Sequence[tuple[Order,
     busy = scene.busy()
     ahead = _read_ahead(connection, scene, open_lines, placed[-1][0])
     if ahead is not None and busy is not None:
-        found = _played_out(scene, placed, ahead, busy, paused)
+        found = _played_out(connection, scene, placed, ahead, busy, paused)
     else:
         found = _reckoned(connection, scene, placed, open_lines, paused)
     return {
@@ -126,13 +129,15 @@ def _read_ahead(connection: Connection, scene: Scene, open_lines: Sequence[Line]
 
 
 def _played_out(
+    connection: Connection,
     scene: Scene,
     placed: Sequence[tuple[Order, Asked]],
     ahead: Sequence[Queued],
     busy: Sequence[Running],
     paused: set[str],
 ) -> dict[str, Outlook]:
-    starts = play_out(scene.slots, [each.busy for each in busy], [each for each in ahead if each.queue not in paused])
+    line = [each for each in ahead if each.queue not in paused]
+    starts = play_out(scene.slots, [each.busy for each in busy], line, arrivals(connection, scene, paused))
     found: dict[str, Outlook] = {}
     for order, each in placed:
         position = 1 + sum(other.queue == each.queue and other.order < order for other in ahead)
@@ -168,6 +173,9 @@ def _reckoned(
             break
         loads = _loads(scene, ahead, running, paused, {task for pool in slots.pools for task in pool.tasks})
         start = flow(slots, each.queue, each.task, loads) if loads is not None and each.queue not in paused else None
+        if start is not None and each.task in slots.rates:
+            of_task = sum(count for (_, task), count in ahead.items() if task == each.task)
+            start = max(start, slots.rates[each.task].opens(of_task))
         seconds = scene.expected(each.task, each.size)
         found[each.job] = Outlook(position, start + seconds if start is not None and seconds is not None else None)
     return found
@@ -279,41 +287,44 @@ READ_ASKED = Family(
 READ_PAUSED = Statement(select(tables.paused_queues.c.queue))
 READ_LINES = Statement(
     select(lines.c.queue, lines.c.task).where(
-        exists(select(ready.c.job_id).where(ready.c.queue == lines.c.queue, ready.c.task == lines.c.task))
+        # A look at the first of each line; an EXISTS may be planned as a join with all of them.
+        select(ready.c.job_id)
+        .where(ready.c.queue == lines.c.queue, ready.c.task == lines.c.task)
+        .limit(1)
+        .scalar_subquery()
+        .is_not(None)
     )
 )
 COUNT_BUSY = Statement(select(leases.c.queue, leases.c.task, func.count()).group_by(leases.c.queue, leases.c.task))
-_order = tuple_(ready.c.rank, ready.c.turn, ready.c.job_id)
-_bound = tuple_(bindparam("rank"), bindparam("turn"), bindparam("job"))
 _line = (ready.c.queue == bindparam("queue"), ready.c.task == bindparam("task"))
-READ_QUEUED = Statement(
-    select(ready.c.rank, ready.c.turn, ready.c.job_id, jobs.c.size)
-    .join(jobs, jobs.c.id == ready.c.job_id)
-    .where(*_line, _order <= _bound)
-    .order_by(ready.c.rank, ready.c.turn, ready.c.job_id)
-    .limit(bindparam("count"))
+_behind_low = tuple_(ready.c.rank, ready.c.turn, ready.c.job_id) >= tuple_(
+    bindparam("low_rank"), bindparam("low_turn"), bindparam("low_job")
 )
-COUNT_BETWEEN = Statement(
-    select(func.count()).select_from(
-        select(ready.c.job_id)
-        .where(
-            *_line,
-            _order >= tuple_(bindparam("low_rank"), bindparam("low_turn"), bindparam("low_job")),
-            _order < _bound,
-        )
-        .limit(bindparam("count"))
-        .subquery()
+
+
+def _first(table: Any, *conditions: Any, inclusive: bool = False) -> Any:
+    """The rows before a place in the order of the claim, ``count`` of them at least.
+
+    By rank and then within the rank: PostgreSQL does not end a scan where a comparison of whole rows does, only where
+    that of their first columns does.
+    """
+    columns = table.c.rank, table.c.turn, table.c.job_id
+    within, bound = tuple_(table.c.turn, table.c.job_id), tuple_(bindparam("turn"), bindparam("job"))
+    places = (
+        table.c.rank < bindparam("rank"),
+        and_(table.c.rank == bindparam("rank"), within <= bound if inclusive else within < bound),
     )
+    parts = [select(*columns).where(*conditions, place).order_by(*columns) for place in places]
+    return union_all(*(select(part.limit(bindparam("count")).subquery()) for part in parts)).subquery()
+
+
+_queued = _first(ready, *_line, inclusive=True)
+READ_QUEUED = Statement(
+    select(_queued.c.rank, _queued.c.turn, _queued.c.job_id, jobs.c.size).join(jobs, jobs.c.id == _queued.c.job_id)
 )
+COUNT_BETWEEN = Statement(select(func.count()).select_from(_first(ready, *_line, _behind_low)))
 COUNT_BLOCKED = Statement(
     select(func.count()).select_from(
-        select(blocked.c.job_id)
-        .where(
-            blocked.c.scope == bindparam("scope"),
-            blocked.c.owner == bindparam("owner"),
-            tuple_(blocked.c.rank, blocked.c.turn, blocked.c.job_id) < _bound,
-        )
-        .limit(bindparam("count"))
-        .subquery()
+        _first(blocked, blocked.c.scope == bindparam("scope"), blocked.c.owner == bindparam("owner"))
     )
 )

@@ -23,6 +23,7 @@ leases, limits, blocked, starts = tables.leases, tables.limits, tables.blocked, 
 BIG = 1 << 30
 MOST_BROUGHT_BACK = 500
 """Of an owner's jobs in one sweep."""
+LIMITS = ("concurrency", "rate_count", "rate_seconds")
 
 
 class Rooms:
@@ -117,18 +118,19 @@ class Rooms:
 
 
 def hold(batch: Batch, wanted: Mapping[str, Limit]) -> list[str]:
-    """Take the rows of these scopes, in one order everywhere; their concurrency is written down for readers."""
+    """Take the rows of these scopes, in one order everywhere; their limits are written down for readers."""
     scopes = sorted(wanted)
     if not scopes:
         return scopes
-    known: dict[str, int | None] = dict(batch.connection.among(HOLD, scopes))
+    known = {scope: tuple(limits) for scope, *limits in batch.connection.among(HOLD, scopes)}
     for scope in scopes:
-        concurrency = wanted[scope].concurrency
+        limit = wanted[scope]
+        row = (limit.concurrency, *(limit.rate or (None, None)))
         if scope not in known:
-            batch.connection.run(INSERT_LIMIT, scope=scope, concurrency=concurrency)
+            batch.connection.run(INSERT_LIMIT, scope=scope, **dict(zip(LIMITS, row, strict=True)))
             _count_from_now(batch, scope)
-        elif known[scope] != concurrency:
-            batch.connection.run(SET_LIMIT, scope_=scope, concurrency=concurrency)
+        elif known[scope] != row:
+            batch.connection.run(SET_LIMIT, scope_=scope, **dict(zip(LIMITS, row, strict=True)))
     if len(known) < len(scopes):
         batch.connection.among(HOLD, scopes)
     return scopes
@@ -227,7 +229,7 @@ RUNNING_OF_TASK = _running(leases.c.task)
 RUNNING_IN_QUEUE = _running(leases.c.queue)
 HOLD = Family(
     lambda among: (
-        select(limits.c.scope, limits.c.concurrency)
+        select(limits.c.scope, *(limits.c[name] for name in LIMITS))
         .where(among(limits.c.scope))
         .order_by(limits.c.scope)
         .with_for_update()
@@ -236,12 +238,12 @@ HOLD = Family(
 INSERT_LIMIT = Statement(
     lambda insert: (
         insert(limits)
-        .values(scope=bindparam("scope"), concurrency=bindparam("concurrency"))
+        .values({name: bindparam(name) for name in ("scope", *LIMITS)})
         .on_conflict_do_nothing(index_elements=["scope"])
     )
 )
 SET_LIMIT = Statement(
-    update(limits).where(limits.c.scope == bindparam("scope_")).values(concurrency=bindparam("concurrency"))
+    update(limits).where(limits.c.scope == bindparam("scope_")).values({name: bindparam(name) for name in LIMITS})
 )
 FORGET_STARTS = Statement(delete(starts).where(starts.c.task == bindparam("task"), starts.c.at <= bindparam("before")))
 BRING_STARTS_BACK = Statement(

@@ -6,14 +6,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from ..domain.json import decode
-from ..domain.outlook import Busy, Pool, Slots, time_left
+from ..domain.outlook import Busy, Pool, Rate, Slots, time_left
 from ..domain.timing import Timing
 from . import tables
 from .connection import Connection, Statement
 from .counting import SUMS
+from .limiting import task_scope
 
 jobs, leases, workers, timings, changes = (
     tables.jobs,
@@ -47,22 +48,31 @@ class Scene:
     def expected(self, task: str, size: float | None = None) -> float | None:
         """Seconds that a job of the task takes, None while none was measured."""
         if (task, size) not in self._expected:
-            timing = self._timings.get(task) or self._fresh.get(task)
+            timing = self._timing(task)
             self._expected[task, size] = timing.expected(size) if timing is not None else None
         return self._expected[task, size]
 
     def left(self, task: str, size: float | None, started_at: int | None, percent: float) -> float | None:
         """Seconds until a running job has ended."""
         elapsed = max(self.now - (started_at or self.now), 0) / 1e6
-        return time_left(self.expected(task, size), elapsed, percent)
+        timing = self._timing(task)
+        scatter = timing.scatter(size) if timing is not None else 0.0
+        return time_left(self.expected(task, size), elapsed, percent, scatter)
 
     @cached_property
     def slots(self) -> Slots:
         concurrency: dict[frozenset[str], int] = defaultdict(int)
         for _, tasks, count in self._workers:
             concurrency[tasks] += count
-        limits: dict[str, int] = dict(self._connection.all(READ_LIMITS))
-        return Slots([Pool(tasks, count) for tasks, count in concurrency.items()], limits)
+        limits: dict[str, int] = {}
+        rates: dict[str, Rate] = {}
+        for scope, limit, count, seconds in self._connection.all(READ_LIMITS):
+            if limit is not None:
+                limits[scope] = limit
+            if count is not None and scope.startswith(task_scope("")):
+                task = scope.removeprefix(task_scope(""))
+                rates[task] = Rate(count, seconds, self._recent(task, count, seconds))
+        return Slots([Pool(tasks, count) for tasks, count in concurrency.items()], limits, rates)
 
     def busy(self) -> list[Running] | None:
         """What runs, None when that is too much to look at one by one."""
@@ -75,6 +85,14 @@ class Scene:
             Running(Busy(queue, task, pool_of.get(worker), self.left(task, size, started_at, percent)), owner)
             for queue, task, owner, worker, size, started_at, percent in rows
         ]
+
+    def _recent(self, task: str, count: int, seconds: float) -> list[float]:
+        """How many seconds ago the last starts within a task's period were, the longest ago first."""
+        rows = self._connection.all(READ_STARTS, task=task, after=self.now - int(seconds * 1e6), count=count)
+        return [max(self.now - at, 0) / 1e6 for (at,) in reversed(rows)]
+
+    def _timing(self, task: str) -> Timing | None:
+        return self._timings.get(task) or self._fresh.get(task)
 
     @cached_property
     def _workers(self) -> list[tuple[str, frozenset[str], int]]:
@@ -107,7 +125,15 @@ READ_LIVE = Statement(
     .order_by(tables.workers.c.id)
 )
 READ_LIMITS = Statement(
-    select(tables.limits.c.scope, tables.limits.c.concurrency).where(tables.limits.c.concurrency.is_not(None))
+    select(
+        tables.limits.c.scope, tables.limits.c.concurrency, tables.limits.c.rate_count, tables.limits.c.rate_seconds
+    ).where(or_(tables.limits.c.concurrency.is_not(None), tables.limits.c.rate_count.is_not(None)))
+)
+READ_STARTS = Statement(
+    select(tables.starts.c.at)
+    .where(tables.starts.c.task == bindparam("task"), tables.starts.c.at > bindparam("after"))
+    .order_by(tables.starts.c.at.desc())
+    .limit(bindparam("count"))
 )
 READ_BUSY = Statement(
     select(

@@ -230,6 +230,8 @@ limits = Table(
     metadata,
     Column("scope", SCOPE, primary_key=True),
     Column("concurrency", Integer),
+    Column("rate_count", Integer),
+    Column("rate_seconds", Double),
     sqlite_with_rowid=False,
 )
 
@@ -361,6 +363,7 @@ timings = Table(
     Column("squares", Double, nullable=False),
     Column("products", Double, nullable=False),
     Column("sized_ran", Double, nullable=False),
+    Column("ran_squares", Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -13,7 +13,7 @@ from .base import Query
 class Outlooks(Query[Mapping[str, Outlook]]):
     """Position and ETA of those of these jobs that have not ended; of many that wait, only of the first in the line.
 
-    Positions are exact up to 100,000.
+    Positions are exact up to 20,000, and not told beyond.
     """
 
     jobs: Sequence[str]

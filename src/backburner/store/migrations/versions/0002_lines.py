@@ -151,6 +151,8 @@ def _create_line() -> None:
         "bb_limits",
         sa.Column("scope", SCOPE, primary_key=True),
         sa.Column("concurrency", sa.Integer()),
+        sa.Column("rate_count", sa.Integer()),
+        sa.Column("rate_seconds", sa.Double()),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -386,6 +388,7 @@ def _create_timings() -> None:
         sa.Column("squares", sa.Double(), nullable=False),
         sa.Column("products", sa.Double(), nullable=False),
         sa.Column("sized_ran", sa.Double(), nullable=False),
+        sa.Column("ran_squares", sa.Double(), nullable=False),
         sqlite_with_rowid=False,
     )
 
