@@ -116,11 +116,11 @@ class Model:
         job = self.jobs[execution.job]
         return job if job.status is Status.RUNNING and job.attempt == execution.attempt else None
 
-    def progress(self, execution: Execution) -> Refusal | None:
+    def progress(self, execution: Execution) -> Refusal | int:
         if (job := self.held(execution)) is None:
             return LeaseLost
         job.log.append("job.progress")
-        return None
+        return len(job.log)
 
     def say(self, execution: Execution, channel: str, delta: str, offset: int | None) -> Refusal | None:
         if (job := self.held(execution)) is None:
