@@ -15,9 +15,9 @@ from ..domain.operations import Reclaim, RegisterWorker, Released, Renew, Rescue
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
-from .settling import Ending, Give, Rescued, end_jobs, free_slots
+from .settling import Ending, Give, Rescued, end_jobs, free_slots, take_leases
 
-leases, workers = tables.leases, tables.workers
+jobs, leases, workers = tables.jobs, tables.leases, tables.workers
 
 
 def register(batch: Batch, operation: RegisterWorker) -> None:
@@ -84,6 +84,7 @@ def reclaim(batch: Batch, operation: Reclaim) -> int:
 
 
 def _take_away(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
+    take_leases(batch, [ending for ending, _ in endings])
     end_jobs(batch, endings)
     free_slots(batch, [ending for ending, _ in endings])
 
@@ -110,11 +111,6 @@ DELETE_WORKER = Statement(
         workers.c.id == bindparam("worker"), ~exists(select(leases.c.job_id).where(leases.c.worker_id == workers.c.id))
     )
 )
-READ_HELD = Statement(
-    Ending.select().where(leases.c.worker_id == bindparam("worker")).order_by(leases.c.job_id.desc()).with_for_update()
-)
-READ_LOST = Family(
-    lambda among: (
-        Ending.select().where(among(leases.c.worker_id)).order_by(leases.c.job_id).with_for_update(skip_locked=True)
-    )
-)
+_held = Ending.select().join(leases, leases.c.job_id == jobs.c.id).order_by(jobs.c.id.desc())
+READ_HELD = Statement(_held.where(leases.c.worker_id == bindparam("worker")).with_for_update(of=jobs))
+READ_LOST = Family(lambda among: _held.where(among(leases.c.worker_id)).with_for_update(of=jobs, skip_locked=True))

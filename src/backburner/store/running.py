@@ -233,9 +233,8 @@ def _log_step(batch: Batch, execution: Execution, held: Held, data: dict[str, An
 
 READ_FENCE = Statement(select(leases.c.attempt).where(leases.c.job_id == bindparam("job")))
 READ_HELD = Statement(
-    select(leases.c.attempt, jobs.c.owner, jobs.c.seq, jobs.c.batch_id)
-    .select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
-    .where(leases.c.job_id == bindparam("job"))
+    select(jobs.c.attempt, jobs.c.owner, jobs.c.seq, jobs.c.batch_id)
+    .where(jobs.c.id == bindparam("job"), jobs.c.status == "running")
     .with_for_update()
 )
 SET_PROGRESS = Statement(

@@ -15,7 +15,7 @@ from ..domain.ids import is_execution
 from ..domain.job import JobError, Status
 from ..domain.json import encode
 from ..domain.notifications import Notice, default_notice
-from ..domain.operations import Completed, Failed, Interrupted, Parked, Released, Settle
+from ..domain.operations import Completed, Execution, Failed, Interrupted, Parked, Released, Settle
 from . import tables
 from .asking import await_answers
 from .awaiting import WAITS_FOR_ITSELF, await_children, hold_children, waits_for_itself
@@ -36,7 +36,6 @@ class Ending:
 
     job: str
     attempt: int
-    cancel_requested: bool
     owner: str | None
     task: str
     priority: int
@@ -52,6 +51,8 @@ class Ending:
     batch_id: str | None
     awaited: bool | None
     size: float | None
+    cancel_requested: bool = False
+    """Known once its lease has been taken."""
 
     @classmethod
     def read(cls, row: Row) -> Ending:
@@ -60,9 +61,8 @@ class Ending:
     @staticmethod
     def select() -> Select[Any]:
         return select(
-            leases.c.job_id,
-            leases.c.attempt,
-            leases.c.cancel_requested,
+            jobs.c.id,
+            jobs.c.attempt,
             jobs.c.owner,
             jobs.c.task,
             jobs.c.priority,
@@ -78,7 +78,7 @@ class Ending:
             jobs.c.batch_id,
             jobs.c.awaited,
             jobs.c.size,
-        ).select_from(jobs.join(leases, leases.c.job_id == jobs.c.id))  # locked in this order
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +94,22 @@ class Give:
 
 
 def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exception]:
-    """All the settlements of a batch at once: seven statements, however many jobs."""
+    """All the settlements of a batch at once: six statements, however many jobs."""
     ids = [operation.execution.job for operation in operations]
     hold_children(batch, ids, [each.outcome for each in operations if isinstance(each.outcome, Parked)])
     rows = batch.connection.among(READ_ENDINGS, ids)
     held = {row[0]: Ending.read(row) for row in rows}
+    fenced = [_pass_fence(held, operation.execution) for operation in operations]
+    take_leases(batch, [ending for ending in fenced if ending is not None])
     accepted: list[tuple[Ending, Any]] = []
     parking: dict[str, Parked] = {}
     answers: list[Status | Exception] = []
-    for operation in operations:
-        ending = held.get(operation.execution.job)
-        if ending is None or ending.attempt != operation.execution.attempt:
+    for operation, ending in zip(operations, fenced, strict=True):
+        if ending is None:
             answers.append(
                 LeaseLost(f"job {operation.execution.job} is no longer at attempt {operation.execution.attempt}")
             )
             continue
-        del held[operation.execution.job]
         outcome = Interrupted() if ending.cancel_requested else operation.outcome
         if isinstance(outcome, Parked) and outcome.children:
             if waits_for_itself(batch, ending.job, outcome, parking):
@@ -127,12 +127,28 @@ def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exceptio
     return answers
 
 
+def _pass_fence(held: dict[str, Ending], execution: Execution) -> Ending | None:
+    """None where another attempt holds the job, or none, or this one was settled a moment ago."""
+    ending = held.get(execution.job)
+    return held.pop(execution.job) if ending is not None and ending.attempt == execution.attempt else None
+
+
+def take_leases(batch: Batch, endings: Sequence[Ending]) -> None:
+    """The executions are over. Their jobs are held, so that nobody asks them to stop any more: who has asked before
+    has the last word."""
+    if endings:
+        by_job = {ending.job: ending for ending in endings}
+        for job, cancel_requested in batch.connection.among(TAKE_LEASES, list(by_job)):
+            by_job[job].cancel_requested = bool(cancel_requested)
+
+
 def free_slots(batch: Batch, endings: Sequence[Ending]) -> None:
     """Whoever was set aside for the slots of these executions may try again."""
     bring_back(batch, Counter((each.queue, each.task, each.owner or tables.NOBODY) for each in endings))
 
 
 def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
+    """Executions whose lease has been taken come to these outcomes."""
     connection = batch.connection
     updates: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
@@ -210,7 +226,6 @@ def end_jobs(batch: Batch, endings: Sequence[tuple[Ending, Any]]) -> None:
         row["seq_"] = ending.seq
         updates.append(row)
     _count(batch, endings, statuses)
-    connection.many(DELETE_LEASE, [{"job": row["job"]} for row in updates])
     connection.many(END_JOB, updates)
     connection.many(INSERT_RESULT, results)
     connection.many(INSERT_SCHEDULED, later)
@@ -282,9 +297,14 @@ def _count(batch: Batch, endings: Sequence[tuple[Ending, Any]], statuses: Sequen
 
 
 READ_ENDINGS = Family(
-    lambda among: Ending.select().where(among(leases.c.job_id)).order_by(leases.c.job_id.desc()).with_for_update()
+    lambda among: (
+        Ending.select().where(among(jobs.c.id), jobs.c.status == "running").order_by(jobs.c.id.desc()).with_for_update()
+    )
 )
-DELETE_LEASE = Statement(delete(leases).where(leases.c.job_id == bindparam("job")))
+TAKE_LEASES = Family(
+    lambda among: delete(leases).where(among(leases.c.job_id)).returning(leases.c.job_id, leases.c.cancel_requested),
+    volatile=True,
+)
 END_JOB = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
