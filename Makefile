@@ -9,6 +9,8 @@ JOBS ?= 4
 demo: .venv/.demo
 	@$(BIN)/backburner demo $(ARGS)
 
+# Databases in memory where the machine has room for files there: the tests write a lot and keep nothing.
+test: export TMPDIR ?= $(shell [ -w /dev/shm ] && echo /dev/shm || echo /tmp)
 test: .venv/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist load $(ARGS)
 

@@ -21,7 +21,7 @@ def drain_postgres(folder: Path, jobs: int = 20_000) -> Figures:
     """No-op jobs a second in one worker process, results and events kept, against pgqueuer, which keeps neither."""
     with _environment(folder) as env:
         submitted, drained = drain_in(env, jobs, CONCURRENCY)
-    with fresh_database() as url:
+    with fresh_database(durable=True) as url:
         command = (sys.executable, "-m", "benchmarks.pgqueuer_peer", url, str(jobs), str(CONCURRENCY))
         peer = float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=processes.ROOT).stdout)
     return {
@@ -44,5 +44,5 @@ def wake_postgres(folder: Path, jobs: int = 200) -> Figures:
 
 @contextlib.contextmanager
 def _environment(folder: Path) -> Iterator[dict[str, str]]:
-    with fresh_database(migrate_postgres) as url:
+    with fresh_database(migrate_postgres, durable=True) as url:
         yield processes.environment(folder, BACKBURNER_DATABASE_URL=url)

@@ -51,14 +51,17 @@ def server_answers() -> bool:
 
 
 @contextlib.contextmanager
-def fresh_database(migrate: Migrate | None = None) -> Iterator[str]:
+def fresh_database(migrate: Migrate | None = None, durable: bool = False) -> Iterator[str]:
     """The URL of a database that nobody else uses, dropped at the end whoever is connected.
 
     ``migrate`` gets the URL of an empty database and is called once a process; every database is a copy of what it
-    made. None for an empty one.
+    made. None for an empty one. Unless it is ``durable`` nobody waits for the disk: what is committed survives
+    everything but the server's own death.
     """
     name = _new_name()
     _create(name, "template0" if migrate is None else _template(migrate))
+    if not durable:
+        _administer(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name)))
     try:
         yield _url_of(name)
     finally:
