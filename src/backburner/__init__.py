@@ -42,10 +42,11 @@ from .domain.errors import (
 from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
 from .domain.outlook import Outlook
+from .job import Job
 from .run import Run
 from .settings import Settings
 from .sync_run import SyncRun
-from .task import Job, Task
+from .task import Task
 
 if TYPE_CHECKING:
     from .http.problems import ProblemRoute

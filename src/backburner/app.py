@@ -21,24 +21,15 @@ from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, StoreUnreachable, UnknownTask
 from .domain.job import NewJob, fresh, unseen
 from .domain.operations import Limit, PauseQueue, Submitted
+from .job import Job
 from .opening import Stop, open_in_time
+from .options import TaskOptions, Words, known_cache, known_kinds, known_limit, known_retention, refuse_unknown
 from .ports import Observer, Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
 from .settings import Settings, load_settings
 from .sync_run import SyncRun
-from .task import (
-    Job,
-    Submission,
-    Task,
-    TaskOptions,
-    Words,
-    known_cache,
-    known_kinds,
-    known_limit,
-    known_retention,
-    refuse_unknown,
-)
+from .task import Submission, Task
 from .watcher import Watcher
 
 if TYPE_CHECKING:

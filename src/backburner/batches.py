@@ -15,8 +15,9 @@ from .domain.ids import new_id
 from .domain.job import NewJob, Status, fresh, unseen
 from .domain.json import fingerprint, storable
 from .domain.operations import CancelMembers, EraseMembers, GetBatch, ListJobs, Submit, SubmitBatch, Submitted
+from .job import Job
 from .run import Run, current_run
-from .task import Job, Submission, Task
+from .task import Submission, Task
 
 if TYPE_CHECKING:
     from .app import Backburner

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, InvalidArguments
 from .domain.job import NewJob
+from .options import NAME
 from .schedule import CronSchedule
-from .task import NAME, Task
+from .task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")

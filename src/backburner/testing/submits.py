@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..domain.job import JobRecord
 from ..domain.json import decode, encode
 from ..domain.operations import GetJob, ListJobs
+from ..options import SubmitOptions
 from ..ports import Store
-from ..task import Submission, SubmitOptions, Task
+from ..task import Submission, Task
 
 if TYPE_CHECKING:
     from ..app import Backburner
