@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import literal, select
 
 from backburner.domain.errors import StoreUnavailable
 from backburner.domain.job import Status
@@ -17,7 +20,7 @@ from backburner.domain.operations import CountJobs, SetProgress, Submit
 from backburner.ports import Hint
 from backburner.signals.local import Doorbell
 from backburner.store import handlers
-from backburner.store.connection import Statement, _written
+from backburner.store.connection import Statement, _written, rehearse
 from backburner.store.lanes import Lanes
 from backburner.store.sqlite import SQLite
 from backburner.store.store import SQLStore
@@ -54,7 +57,7 @@ def uncompilable() -> Iterator[Statement]:
 
     statement = Statement(build)
     yield statement
-    _written.discard(statement)
+    _written.remove(weakref.ref(statement))
 
 
 def answered(function: Callable[[], Any]) -> Any:
@@ -221,3 +224,18 @@ def fail_once(patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
 
 def failing(*_: Any) -> Any:
     raise Broken("the operation itself")
+
+
+def test_statements_that_another_thread_writes_do_not_disturb_a_rehearsal(database: SQLite) -> None:
+    rehearse(database.language)
+    kept: list[Statement] = []
+    writing = threading.Thread(target=lambda: kept.extend(Statement(select(literal(1))) for _ in range(1000)))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writing.start()
+        while writing.is_alive():
+            rehearse(database.language)
+    finally:
+        sys.setswitchinterval(interval)
+        writing.join()

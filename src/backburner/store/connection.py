@@ -59,7 +59,7 @@ class Statement:
     __slots__ = ("__weakref__", "_bulk", "_clause", "_single")
 
     def __init__(self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement]) -> None:
-        _written.add(self)
+        _written.append(weakref.ref(self))
         self._clause = clause
         self._single: dict[str, Sql] = {}
         self._bulk: dict[str, Sql] = {}
@@ -100,7 +100,8 @@ def _compile(clause: ClauseElement, language: Language) -> Sql:
     return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
-_written: weakref.WeakSet[Statement | Family] = weakref.WeakSet()
+_written: list[weakref.ref[Statement | Family]] = []
+"""Other threads add to it at any moment: whoever goes through it goes through a copy."""
 
 
 def rehearse(language: Language) -> None:
@@ -108,10 +109,12 @@ def rehearse(language: Language) -> None:
 
     The first claim would else spend 40 ms on it inside its transaction, while every other process waits.
     """
-    for family in [each for each in _written if isinstance(each, Family)]:
-        _try(family.grow, language)
-    for statement in [each for each in _written if isinstance(each, Statement)]:
-        _try(statement.rehearse, language)
+    for family in [each() for each in _written.copy()]:
+        if isinstance(family, Family):
+            _try(family.grow, language)
+    for statement in [each() for each in _written.copy()]:
+        if isinstance(statement, Statement):
+            _try(statement.rehearse, language)
 
 
 def _try(compiling: Callable[[Language], None], language: Language) -> None:
@@ -220,7 +223,7 @@ class Family:
     WIDEST = 64
 
     def __init__(self, build: Callable[[Among], ClauseElement], volatile: bool = False) -> None:
-        _written.add(self)
+        _written.append(weakref.ref(self))
         self._build = build
         self._condition = joined_with if volatile else any_of
         self._members: dict[int, tuple[Statement, list[str]]] = {}
