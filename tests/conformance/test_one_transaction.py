@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from backburner.domain.errors import LeaseLost
 from backburner.domain.job import Status
-from backburner.domain.operations import Claim, Completed, Execution, ExpireWaiting, GetResult, Limit, Reclaim, Settle
+from backburner.domain.operations import (
+    Claim,
+    Completed,
+    Execution,
+    ExpireWaiting,
+    GetResult,
+    Limit,
+    Parked,
+    Reclaim,
+    Settle,
+)
 from backburner.ports import Store
 from backburner.store import claiming, holding, settling
 from backburner.store.failing import expire_waiting
 from backburner.store.limiting import bring_back
-from tests.support.making import claim, look, register, submit
+from tests.support.making import claim, look, register, start, submit
 from tests.support.open_transactions import transaction
 
 ONE_EACH = {"t": Limit(owner_concurrency=1)}
@@ -53,3 +65,14 @@ def test_a_lost_attempt_that_settles_does_not_take_the_settlement_of_the_one_tha
     assert isinstance(lost, LeaseLost)
     assert done is Status.COMPLETED
     assert store.read_sync(GetResult(job)) == "2"
+
+
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_a_park_and_the_end_that_it_waits_for_in_one_transaction_lose_no_wake_up(store: Store, first: str) -> None:
+    parent = start(store)
+    child = start(store)
+    park, end = Settle(parent, Parked("child", None, (child.job,))), Settle(child, Completed("1"))
+    with transaction(store) as batch:
+        settling.settle(batch, [park, end] if first == "parent" else [end, park])
+    assert look(store, parent.job).waiting_for == "turn"
+    assert [each.id for each in claim(store, register(store))] == [parent.job]

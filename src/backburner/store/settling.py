@@ -96,7 +96,10 @@ class Give:
 def settle(batch: Batch, operations: Sequence[Settle]) -> list[Status | Exception]:
     """All the settlements of a batch at once: six statements, however many jobs."""
     ids = [operation.execution.job for operation in operations]
-    hold_children(batch, ids, [each.outcome for each in operations if isinstance(each.outcome, Parked)])
+    parks = [each.outcome for each in operations if isinstance(each.outcome, Parked)]
+    hold_children(batch, ids, parks)
+    if len(ids) > 1 and any(child in ids for park in parks for child in park.children):
+        return [answer for operation in operations for answer in settle(batch, [operation])]  # each sees those before
     rows = batch.connection.among(READ_ENDINGS, ids)
     held = {row[0]: Ending.read(row) for row in rows}
     fenced = [_pass_fence(held, operation.execution) for operation in operations]
