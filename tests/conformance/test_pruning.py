@@ -221,6 +221,15 @@ def test_totals_never_fall_when_jobs_are_removed(store: Store) -> None:
     assert (completed.jobs, completed.gone) == (1, 2)
 
 
+def test_a_job_that_is_gone_before_its_end_was_added_up_stays_in_the_totals(store: Store) -> None:
+    job = submit(store)
+    store.write_sync(FoldCounts())
+    store.write_sync(Cancel(job, None))
+    store.write_sync(Erase(job, None))
+    store.write_sync(FoldCounts())
+    assert counted(store, Status.CANCELLED) == (0, 1)
+
+
 def test_old_notifications_are_removed_and_fresh_ones_stay(store: Store) -> None:
     for _ in range(3):
         store.write_sync(Settle(start(store, owner="ann"), Completed("1", Notice("Old"))))

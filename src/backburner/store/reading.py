@@ -143,13 +143,12 @@ def list_queues(connection: Connection, query: ListQueues) -> tuple[QueueRecord,
 def count_jobs(connection: Connection, query: CountJobs) -> tuple[JobCount, ...]:
     given = {} if query.owner is None else {"owner": query.owner}
     rows = connection.all(COUNT_JOBS if query.owner is None else COUNT_OWN_JOBS, **given)
-    gone = {(queue, task, status): int(number) for queue, task, status, number, *_ in rows}
-    every = (
-        JobCount(queue, task, Status(status), int(number), int(ran) / 1e6, int(waited) / 1e6, left)
-        for queue, task, status, number, ran, waited in rows
-        if not status.endswith(tables.GONE)
-        for left in (gone.get((queue, task, status + tables.GONE), 0),)
-    )
+    sums = {(queue, task, status): each for queue, task, status, *each in rows}
+    every = []
+    for queue, task, status in dict.fromkeys((*place, status.removesuffix(tables.GONE)) for *place, status in sums):
+        number, ran, waited = sums.get((queue, task, status), (0, 0, 0))
+        gone, *_ = sums.get((queue, task, status + tables.GONE), (0, 0, 0))
+        every.append(JobCount(queue, task, Status(status), int(number), int(ran) / 1e6, int(waited) / 1e6, int(gone)))
     return tuple(count for count in every if count.jobs or count.gone)
 
 
