@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import false, select
+from sqlalchemy import bindparam, false, null, select
 
+from backburner.domain.events import Event
+from backburner.domain.job import Status
 from backburner.domain.operations import Execution
-from backburner.store import cancelling, claiming, holding, running, tables
-from backburner.store.batch import Batch
-from backburner.store.connection import Family
+from backburner.store import asking, budgeting, cancelling, claiming, folding, following, holding, running, tables
+from backburner.store.batch import Batch, Ended
+from backburner.store.connection import Family, Statement
 from backburner.store.limiting import Rooms
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -64,6 +67,41 @@ def a_cancelled_job_stays_in_the_line(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cancelling, "LEAVE_LINE", kept)
 
 
+def a_batch_counts_an_end_twice(patch: pytest.MonkeyPatch) -> None:
+    def move(batch: Batch) -> None:
+        batch.batches.update({name: change for name, change in batch.batches.items() if change < 0})
+        move_properly(batch)
+
+    move_properly = following.move_batches
+    patch.setattr(following, "move_batches", move)
+
+
+def an_answer_is_taken_twice(patch: pytest.MonkeyPatch) -> None:
+    columns = tables.questions.c
+    open_still = [columns.name, columns.occurrence, columns.key, columns.prompt, null(), columns.expires_at]
+    patch.setattr(asking, "READ_STATE", Statement(select(*open_still).where(columns.token == bindparam("token"))))
+
+
+def a_fold_forgets_where_a_delta_stood(patch: pytest.MonkeyPatch) -> None:
+    def pack(part: Sequence[Event]) -> dict[str, Any]:
+        return pack_properly([replace(event, data={**event.data, "offset": 0}) for event in part])
+
+    pack_properly = folding.pack
+    patch.setattr(folding, "pack", pack)
+
+
+def a_parent_is_woken_by_good_ends_only(patch: pytest.MonkeyPatch) -> None:
+    def wake(batch: Batch, ended: Sequence[Ended]) -> None:
+        wake_properly(batch, [each for each in ended if each.status is Status.COMPLETED])
+
+    wake_properly = following.wake_parents
+    patch.setattr(following, "wake_parents", wake)
+
+
+def a_call_that_nobody_makes_any_more_stays_paid_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(budgeting, "_give_back", lambda batch, known, held, used: None)
+
+
 BROKEN = (
     the_fence_lets_any_attempt_pass,
     a_claim_does_not_count_what_it_takes_itself,
@@ -72,4 +110,9 @@ BROKEN = (
     a_stream_leaves_places_for_events_that_never_come,
     a_rescue_forgets_the_jobs,
     a_cancelled_job_stays_in_the_line,
+    a_batch_counts_an_end_twice,
+    an_answer_is_taken_twice,
+    a_fold_forgets_where_a_delta_stood,
+    a_parent_is_woken_by_good_ends_only,
+    a_call_that_nobody_makes_any_more_stays_paid_for,
 )

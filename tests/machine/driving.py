@@ -16,8 +16,11 @@ from backburner.domain.operations import (
     Claims,
     Completed,
     Execution,
+    FoldTexts,
     FreeBlocked,
+    JobEvents,
     Operation,
+    OwnerEvents,
     PauseQueue,
     RegisterWorker,
     Rescue,
@@ -29,9 +32,11 @@ from backburner.store.store import SQLStore
 from tests.support.open_transactions import transaction
 
 from .harness import Field, Fresh, number, write_at_once
+from .job import Worker
 from .likeness import check_likeness
-from .model import SECOND, Model, Worker
-from .promises import check_promises
+from .model import SECOND, Model
+from .promises import Seen, check_promises
+from .purse import Purse
 from .rows import read_rows
 
 T = TypeVar("T")
@@ -46,6 +51,7 @@ class Driver(RuleBasedStateMachine):
 
     fresh: Fresh
     model: Model
+    purse: Purse
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,15 +62,24 @@ class Driver(RuleBasedStateMachine):
         self.made = 0
         self.elapsed = 0
         self.sound = True
+        self.seen = Seen()
         self.begun: dict[str, list[int]] = defaultdict(list)
         self.gathered: list[tuple[Operation[Any], Any, View]] | None = None
         self.gathering = 0
 
+    def gather(self, store: int) -> None:
+        self.gathered, self.gathering = [], store
+        self.model.line.drawn.clear()
+
     def do(self, store: int, operation: Operation[Any], expected: Any, view: View = lambda answer: answer) -> None:
-        """While operations are gathered it waits for the others, unless the store would not keep them in order."""
+        """While operations are gathered it waits for the others, unless the store would not keep them in order; what
+        a transaction does last must not be seen by its other operations."""
+        late = self.model.ties.follow_up()
         if self.gathered is not None:
-            if not (operation.apart and self.stores[store].database.concurrent):
+            if not ((operation.apart or operation.alone) and self.stores[store].database.concurrent):
                 self.gathered.append((operation, expected, view))
+                if late or self._has_drawn_for_a_child():
+                    self.write_gathered()
                 return
             self.write_gathered()
         answer: Any
@@ -83,13 +98,17 @@ class Driver(RuleBasedStateMachine):
     def check(self) -> None:
         rows = read_rows(self.raw)
         self.sound = False
-        check_promises(rows, self.model.line.tasks, self.model.line.queues)
+        check_promises(rows, self.seen, self.model.line.tasks, self.model.line.queues)
         check_likeness(self.model, rows, self.stores[0])
+        self.purse.check(rows)
         self.sound = True
 
-    def new_job(self, **more: Any) -> NewJob:
+    def new_id(self) -> str:
         self.made += 1
-        return NewJob(number(self.made), args="{}", max_tries=3, **more)
+        return number(self.made)
+
+    def new_job(self, **more: Any) -> NewJob:
+        return NewJob(self.new_id(), args="{}", max_tries=3, **more)
 
     def pick(self, choices: Sequence[T], which: int) -> T:
         return choices[-1 - which % len(choices)]
@@ -105,13 +124,16 @@ class Driver(RuleBasedStateMachine):
         live = [each for each in self.model.executions if self.model.held(each)]
         return self.pick([*self.model.executions[-3:], *live], which)
 
+    def turn_of(self, execution: Execution) -> int:
+        """The number by which `execution` picks it."""
+        return next(which for which in range(len(self.model.executions) + 3) if self.execution(which) == execution)
+
     def store_of(self, execution: Execution) -> int:
-        worker = self.model.jobs[execution.job].worker
-        return self.model.workers[worker].store if worker else 0
+        job = self.model.jobs.get(execution.job)
+        return self.model.workers[job.worker].store if job and job.worker else 0
 
     def sign_on(self, store: int, tasks: tuple[str, ...]) -> str:
-        self.made += 1
-        name = number(self.made)
+        name = self.new_id()
         self.model.workers[name] = Worker(store, tasks, self.model.now + LEASE * SECOND)
         self.do(store, RegisterWorker(name, LEASE, tasks), None)
         return name
@@ -129,6 +151,11 @@ class Driver(RuleBasedStateMachine):
         """Whether it enters and leaves the line in one transaction, if that is what gathering makes of it."""
         return self.gathered is not None and job in self.model.line.drawn
 
+    def _has_drawn_for_a_child(self) -> bool:
+        """It would leave the line again with its parent."""
+        jobs = self.model.jobs
+        return any(name in jobs and jobs[name].new.parent for name in self.model.line.drawn)
+
     def claim_for(self, name: str, count: int) -> list[Execution]:
         worker, line = self.model.workers[name], self.model.line
         picked = self.model.claim(name, count)
@@ -141,10 +168,43 @@ class Driver(RuleBasedStateMachine):
         return [Execution(job.new.id, job.attempt) for job in picked]
 
     def settle_as(self, execution: Execution, outcome: Any) -> None:
-        new, line = self.model.jobs[execution.job].new, self.model.line
-        limited = bool(line.tasks[new.task]) or bool(line.queues.get(new.queue))
+        job, line = self.model.jobs.get(execution.job), self.model.line
+        limited = job is not None and (bool(line.tasks[job.new.task]) or bool(line.queues.get(job.new.queue)))
         expected = self.model.settle(execution, outcome, limited)
         self.do(self.store_of(execution), Settle(execution, outcome, limited), expected)
+
+    def forget(self, name: str) -> None:
+        """A job is about to be erased."""
+        job = self.model.jobs[name]
+        if job.new.owner is not None and job.status.finished:
+            self.seen.unseen[job.new.owner] += len(job.log) - len(self.seen.logs.get(name, []))
+
+    def fold_texts(self, store: int) -> None:
+        while self.stores[store].write_sync(FoldTexts()):
+            pass
+
+    def check_reading(self, store: int) -> None:
+        """From wherever somebody reads on, the events are those that were there before."""
+        self.sound = False
+        read = self.stores[store].read_sync
+        for name, log in self.seen.logs.items():
+            if name in self.model.jobs:
+                for after in range(0, len(log), 3):
+                    assert list(read(JobEvents(name, after))) == log[after:]
+        for owner in {owner for owner, _ in self.seen.places}:
+            log = [each for name, log in self.seen.logs.items() for each in log if self._belongs(name, owner)]
+            log.sort(key=lambda each: each.position or 0)
+            for after in (0, len(log) // 2):
+                first = log[after - 1].position if after else 0
+                assert list(read(OwnerEvents(owner, first or 0))) == log[after:]
+        self.sound = True
+
+    def _belongs(self, name: str, owner: str) -> bool:
+        job, batch = self.model.jobs.get(name), self.model.ties.batches.get(name)
+        return owner == (job.new.owner if job else batch.new.owner if batch else None)
+
+    def drained(self) -> None:
+        """Everything has come to its end."""
 
     def move_time(self, seconds: int) -> None:
         self.model.now += seconds * SECOND
@@ -195,7 +255,7 @@ class Driver(RuleBasedStateMachine):
         lost = tuple(self.model.workers)
         self.do(1, Rescue(lost, False, CAP), self.model.rescue(lost, False, CAP))
         with transaction(self.stores[0]) as batch:
-            for new in [self.model.jobs[name].new for name in self.parked()]:
+            for new in [self.model.jobs[name].new for name in self.parked() if not self.model.jobs[name].waits]:
                 awaiting.wake(batch, new.id, new.owner, new.task, new.queue, new.priority)
                 self.model.wake(new.id)
         worker = self.sign_on(0, TASKS)
@@ -208,6 +268,11 @@ class Driver(RuleBasedStateMachine):
                 self.settle_as(execution, Completed("1"))
         left = [name for name, job in self.model.jobs.items() if not job.status.finished]
         assert not left, f"jobs that nobody can bring to their end: {left}"
+        self.check()
+        self.drained()
+        self.move_time(601)
+        self.fold_texts(1)
+        self.check_reading(1)
         self.check()
 
 

@@ -15,6 +15,8 @@ from backburner.store import tables
 from backburner.store.store import SQLStore
 from tests.support.backends import Backend
 
+APP_ROWS = "CREATE TABLE app_rows (job VARCHAR(64), name VARCHAR(64))"
+"""What an application has beside."""
 START = 1_700_000_000_000_000
 
 
@@ -74,21 +76,27 @@ def fields(backend: Backend, folder: Path) -> Iterator[Fresh]:
         @contextlib.contextmanager
         def new_file() -> Iterator[Field]:
             with TemporaryDirectory(dir=folder) as own, backend.fresh(Path(own)) as url:
+                run_sql(backend, url, APP_ROWS)
                 yield Field(backend, url)
 
         yield new_file
         return
     with backend.fresh(folder) as url:
+        run_sql(backend, url, APP_ROWS)
 
         @contextlib.contextmanager
         def emptied() -> Iterator[Field]:
-            database = backend.open(url)
-            raw = database.open_writer()
-            raw.execute(";".join(f"DELETE FROM {name}" for name in tables.metadata.tables))
-            database.close(raw)
+            run_sql(backend, url, ";".join(f"DELETE FROM {name}" for name in ("app_rows", *tables.metadata.tables)))
             yield Field(backend, url)
 
         yield emptied
+
+
+def run_sql(backend: Backend, url: str, sql: str) -> None:
+    database = backend.open(url)
+    raw = database.open_writer()
+    raw.execute(sql)
+    database.close(raw)
 
 
 def write_at_once(store: SQLStore, operations: list[Operation[Any]]) -> list[Any]:

@@ -9,7 +9,8 @@ from backburner.domain.events import apply_text
 from backburner.domain.operations import CountJobs
 from backburner.ports import Store
 
-from .model import Job, Model
+from .job import Job
+from .model import Model
 from .rows import Rows
 
 
@@ -31,7 +32,24 @@ def check_likeness(model: Model, rows: Rows, store: Store) -> None:
         assert places[table] == found_rows, f"{table}: the model has {places[table]}, the store {found_rows}"
     assert model.keys == rows.keys
     assert set(model.workers) == rows.workers
-    assert model.counts() == _counts(store)
+    counts = _counts(store)
+    assert model.counts() == counts, f"the model counts {model.counts()}, the store {counts}"
+    check_ties(model, rows)
+    assert model.app_rows == rows.app_rows, "rows of the application without their step, or a step without them"
+
+
+def check_ties(model: Model, rows: Rows) -> None:
+    assert {(name, child) for name, job in model.jobs.items() for child in job.waits} == rows.waits
+    batches = {name: (each.total, each.remaining, each.finished) for name, each in model.ties.batches.items()}
+    assert batches == rows.batches
+    for name, batch in model.ties.batches.items():
+        told = batch.finished and batch.new.notify and batch.new.owner is not None
+        assert [event.kind for event in rows.events[name]] == ["notification"] * told
+    questions = {
+        token: (each.job, each.name, each.key, each.expires_at, each.answer)
+        for token, each in model.ties.questions.items()
+    }
+    assert questions == rows.questions
 
 
 def expected_places(model: Model) -> dict[str, dict[str, tuple[Any, ...]]]:
@@ -70,7 +88,7 @@ def _row(model: Model, job: Job) -> tuple[Any, ...]:
 def _counts(store: Store) -> Counter[tuple[str, str, Any]]:
     counted: Counter[tuple[str, str, Any]] = Counter()
     for count in store.read_sync(CountJobs()):
-        counted[count.queue, count.task, count.status] += count.jobs
+        counted[count.queue, count.task, count.status] += count.jobs + count.gone
         assert count.jobs >= 0
         assert count.ran >= 0
         assert count.waited >= 0

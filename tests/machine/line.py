@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from backburner.domain.operations import UNLIMITED, Limit
 
 if TYPE_CHECKING:
-    from .model import Job, Model
+    from .job import Job
+    from .model import Model
 
-Place = Literal["ready", "scheduled", "parked", "blocked", "leases"]
 HIGHEST = -10
 
 
@@ -55,6 +55,7 @@ class Line:
         due = [job for job in self._model.jobs.values() if job.run_at is not None and job.run_at <= self._model.now]
         for job in sorted(due, key=lambda job: job.run_at or 0):
             job.waiting_for = None
+            job.waits.clear()
             self.enter(job, job.run_at or 0, paid=job.attempt > 0)
 
     def next_due(self) -> int | None:

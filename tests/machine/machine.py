@@ -7,23 +7,18 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from backburner.domain.job import JobError, KeptStep
+from backburner.domain.job import KeptStep
 from backburner.domain.operations import (
     Cancel,
-    Completed,
     ExpireWaiting,
-    Failed,
     FailUnknown,
     FoldCounts,
     FreeBlocked,
-    Interrupted,
     KeepStep,
     Limit,
-    Parked,
     PauseQueue,
     RaiseOld,
     Reclaim,
-    Released,
     Renew,
     Rescue,
     Retire,
@@ -36,42 +31,37 @@ from backburner.store.connection import Statement
 from backburner.store.submitting import insert_jobs
 from tests.support.open_transactions import transaction
 
-from .driving import CAP, LEASE, OWNERS, QUEUES, TASKS, Driver
+from .choices import (
+    LIMITS,
+    OUTCOMES,
+    QUEUE_LIMITS,
+    STORE,
+    WHICH,
+    alone,
+    with_ended,
+    with_executions,
+    with_jobs,
+    with_parked,
+    with_workers,
+)
+from .driving import CAP, LEASE, OWNERS, QUEUES, TASKS
 from .model import SECOND, Model
+from .purse import Purse
+from .spending import Spending
+from .tying import Tying
 
 UNANNOUNCED = Statement(insert_all(tables.unannounced, "job_id"))
-BROKE = JobError("x", "It broke", "in two")
-LIMITS = st.builds(
-    Limit,
-    concurrency=st.none() | st.integers(1, 3),
-    owner_concurrency=st.none() | st.integers(1, 2),
-    rate=st.none() | st.tuples(st.integers(1, 3), st.sampled_from([10.0, 60.0])),
-)
-QUEUE_LIMITS = st.builds(
-    Limit, concurrency=st.none() | st.integers(1, 4), owner_concurrency=st.none() | st.integers(1, 2)
-)
-OUTCOMES = st.sampled_from(
-    [Completed("1")] * 3
-    + [Failed(BROKE, None), Failed(BROKE, 0.0), Failed(BROKE, 20.0), Interrupted(), Released()]
-    + [Parked("answer"), Parked("child", 30.0)]
-)
-WHICH = st.integers(0, 7)
-"""Of a list, counted from its end."""
-STORE = st.integers(0, 1)
-alone = precondition(lambda self: self.gathered is None)
-with_jobs = precondition(lambda self: self.model.jobs)
-with_ended = precondition(lambda self: self.ended())
-with_parked = precondition(lambda self: self.parked())
-with_workers = precondition(lambda self: self.model.workers)
-with_executions = precondition(lambda self: self.model.executions)
 
 
-class Machine(Driver):
+class Machine(Tying, Spending):
     @initialize(
-        tasks=st.fixed_dictionaries(dict.fromkeys(TASKS, LIMITS)), queues=st.fixed_dictionaries({"q": QUEUE_LIMITS})
+        tasks=st.fixed_dictionaries(dict.fromkeys(TASKS, LIMITS)),
+        queues=st.fixed_dictionaries({"q": QUEUE_LIMITS}),
+        purse=st.builds(Purse, st.integers(1, 3), st.none() | st.integers(1, 2), st.just(200)),
     )
-    def begin(self, tasks: dict[str, Limit], queues: dict[str, Limit]) -> None:
+    def begin(self, tasks: dict[str, Limit], queues: dict[str, Limit], purse: Purse) -> None:
         self.model = Model(tasks, queues, self.field.clock.now)
+        self.purse = purse
         for store in (0, 1):
             self.sign_on(store, TASKS)
         for owner in ("ann", "ann", "bob"):
@@ -81,9 +71,8 @@ class Machine(Driver):
 
     @alone
     @rule(store=STORE)
-    def gather(self, store: int) -> None:
-        self.gathered, self.gathering = [], store
-        self.model.line.drawn.clear()
+    def gather_operations(self, store: int) -> None:
+        self.gather(store)
 
     @precondition(lambda self: self.gathered is not None)
     @rule()
@@ -166,7 +155,8 @@ class Machine(Driver):
     def run_one(self, which: int, outcome: Any) -> None:
         """Claim, talk and settle, so that jobs have a past."""
         for execution in self.claim_for(self.pick(list(self.model.workers), which), 1):
-            self.speak(execution, "main", "abc", None)
+            for delta in ("abc", "de"):
+                self.speak(execution, "main", delta, None)
             self.settle_as(execution, outcome)
 
     @with_workers

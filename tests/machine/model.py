@@ -7,59 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from backburner.domain.errors import DuplicateJob, IllegalTransition, LeaseLost
 from backburner.domain.job import NewJob, Status
 from backburner.domain.operations import Completed, Execution, Failed, Interrupted, Limit, Outcome, Parked
 
-from .line import Line, Place
+from .job import Job, Worker
+from .line import Line
+from .ties import Ties
 
 SECOND = 1_000_000
 Refusal = type[Exception]
-
-
-@dataclass(slots=True)
-class Job:
-    """``place`` is the table that has a row of it; ``log`` holds the kinds of its events."""
-
-    new: NewJob
-    created_at: int
-    status: Status = Status.PENDING
-    place: Place | None = None
-    run_at: int | None = None
-    waiting_for: str | None = None
-    expires_at: int | None = None
-    deadline: int | None = None
-    attempt: int = 0
-    tries: int = 0
-    rescues: int = 0
-    worker: str | None = None
-    cancel_requested: bool = False
-    announced: bool = True
-    texts: dict[str, str] = field(default_factory=dict)
-    kept: dict[str, int] = field(default_factory=dict)
-    steps: dict[str, tuple[str, int]] = field(default_factory=dict)
-    log: list[str] = field(default_factory=list)
-
-    @property
-    def owner(self) -> str:
-        return self.new.owner or ""
-
-    @property
-    def key(self) -> tuple[str, str, str] | None:
-        return None if self.new.key is None else (self.new.task, self.owner, self.new.key)
-
-    @property
-    def line(self) -> tuple[str, str]:
-        return self.new.queue, self.new.task
-
-
-@dataclass(slots=True)
-class Worker:
-    store: int
-    tasks: tuple[str, ...]
-    expires_at: int
 
 
 class Model:
@@ -70,7 +28,10 @@ class Model:
         self.keys: dict[tuple[str, str, str], str] = {}
         self.executions: list[Execution] = []
         self.unknown: dict[str, int] = {}
+        self.app_rows: Counter[tuple[str, str]] = Counter()
+        self.gone: Counter[tuple[str, str, Status]] = Counter()
         self.line = Line(self, tasks, queues)
+        self.ties = Ties(self)
 
     def submit(self, new: NewJob) -> str | Refusal:
         """The id of the job that stands for the new one."""
@@ -113,8 +74,8 @@ class Model:
         return picked
 
     def held(self, execution: Execution) -> Job | None:
-        job = self.jobs[execution.job]
-        return job if job.status is Status.RUNNING and job.attempt == execution.attempt else None
+        job = self.jobs.get(execution.job)
+        return job if job and job.status is Status.RUNNING and job.attempt == execution.attempt else None
 
     def progress(self, execution: Execution) -> Refusal | int:
         if (job := self.held(execution)) is None:
@@ -126,7 +87,7 @@ class Model:
         if (job := self.held(execution)) is None:
             return LeaseLost
         text = job.texts.get(channel)
-        if offset is None or text is None or len(text) < offset + len(delta):
+        if offset is None or not text or len(text) < offset + len(delta):
             job.texts[channel] = (text or "") + delta
             job.log.append("text.delta")
         return None
@@ -142,6 +103,17 @@ class Model:
                 job.kept[channel] = len(job.texts[channel])
         job.log.append("step.completed")
         return None
+
+    def transact(self, execution: Execution, name: str, error: Refusal | None) -> str | Refusal:
+        if (job := self.held(execution)) is None:
+            return LeaseLost
+        if name not in job.steps:
+            if error is not None:
+                return error
+            job.steps[name] = "1", job.attempt
+            job.log.append("step.completed")
+            self.app_rows[execution.job, name] += 1
+        return "1"
 
     def settle(self, execution: Execution, outcome: Outcome, limited: bool) -> Status | Refusal:
         if (job := self.held(execution)) is None:
@@ -161,6 +133,9 @@ class Model:
                 self._finish(job, Status.COMPLETED)
             case Interrupted():
                 self._finish(job, Status.CANCELLED)
+                orphans = self.ties.children(job)
+                self.ties.stirred |= bool(orphans)
+                self.ties.cancel_all(orphans)
             case Failed(_, None):
                 job.tries += 1
                 self._finish(job, Status.FAILED)
@@ -170,22 +145,34 @@ class Model:
             case Failed(_, wait):
                 job.tries += 1
                 self._again(job, self.now + int((wait or 0) * SECOND), self.now)
-            case Parked(waiting_for, seconds):
+            case Parked():
                 self._back(job)
-                job.place, job.waiting_for = "parked", waiting_for
-                job.run_at = None if seconds is None else self.now + int(seconds * SECOND)
+                if not self.ties.park(job, outcome):
+                    self.line.enter(job, job.created_at, paid=True)
             case _:
                 job.rescues += outcome == "rescued"
                 self._again(job, self.now, job.created_at)
 
     def cancel(self, name: str) -> tuple[Status, bool]:
         job = self.jobs[name]
+        self.ties.cancel_all([job])
+        return job.status, job.cancel_requested
+
+    def stop(self, job: Job) -> None:
         if job.status is Status.PENDING:
             self._announce(job)
             self._finish(job, Status.CANCELLED)
         elif job.status is Status.RUNNING:
             job.cancel_requested = True
-        return job.status, job.cancel_requested
+
+    def erase(self, name: str) -> Refusal | None:
+        job = self.jobs[name]
+        if not job.status.finished:
+            return IllegalTransition
+        del self.jobs[name]
+        self.gone[*job.line, job.status] += 1
+        self.ties.forget_questions(name, answered=True)
+        return None
 
     def retry(self, name: str) -> Status | Refusal:
         job = self.jobs[name]
@@ -198,6 +185,8 @@ class Model:
         self._back(job)
         job.tries = job.rescues = 0
         job.expires_at = None
+        self.ties.forget_questions(name, answered=False)
+        self.ties.move(job, 1)
         self.line.enter(job, self.now)
         return job.status
 
@@ -206,6 +195,7 @@ class Model:
         if job.place != "parked":
             return False
         job.run_at = job.waiting_for = None
+        job.waits.clear()
         self.line.enter(job, self.now, paid=True)
         return True
 
@@ -255,7 +245,8 @@ class Model:
         return failed
 
     def counts(self) -> Counter[tuple[str, str, Status]]:
-        return Counter((*job.line, job.status) for job in self.jobs.values() if job.announced)
+        """Those that were erased too."""
+        return self.gone + Counter((*job.line, job.status) for job in self.jobs.values() if job.announced)
 
     def _job(self, new: NewJob) -> Job:
         job = Job(new, self.now)
@@ -281,9 +272,11 @@ class Model:
         job.status, job.place, job.run_at, job.waiting_for, job.deadline = status, None, None, None, None
         if job.key is not None:
             self.keys.pop(job.key, None)
-        if told and job.new.owner is not None:
+        job.waits.clear()
+        if told and job.new.owner is not None and job.new.batch is None:
             job.log.append("notification")
         job.log.append(f"job.{status}")
+        self.ties.ended.append(job)
 
     def _back(self, job: Job) -> None:
         job.status = Status.PENDING

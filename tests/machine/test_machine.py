@@ -23,7 +23,7 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     print_blob=False,
 )
-EXAMPLES = {"sqlite": 200, "postgres": 50}
+EXAMPLES = {"sqlite": 100, "postgres": 25}
 """As many as cost about the same."""
 LOOKING = settings(SETTINGS, phases=[Phase.generate], max_examples=400)
 """For bugs that are there: the first that is met will do, and it need not be made small."""
