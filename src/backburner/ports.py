@@ -47,8 +47,10 @@ class Hint:
 class Store(Protocol):
     """The only truth. May be used from any number of threads and event loops at once."""
 
-    widest_claim: int
-    """Jobs that one claim should take at the most."""
+    @property
+    def widest_claim(self) -> int:
+        """Jobs that one claim should take at the most, just now."""
+        ...
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Apply an operation; the answer comes when it is on disk.

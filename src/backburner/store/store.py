@@ -22,7 +22,6 @@ class SQLStore:
 
     def __init__(self, database: Database, ring: Callable[[Hint], None]) -> None:
         self.database = database
-        self.widest_claim = database.widest_claim
         bring_up_to_date(database)
         self._readers = Readers(database)
         self._writer = Writer(database, ring)
@@ -40,6 +39,10 @@ class SQLStore:
 
     def read_sync(self, query: Query[T]) -> T:
         return self._readers.read_sync(query)
+
+    @property
+    def widest_claim(self) -> int:
+        return min(self.database.widest_claim, self._writer.width)
 
     def lock_worker(self, worker: str) -> Callable[[], None]:
         return self.database.lock_worker(worker)

@@ -38,7 +38,7 @@ log = logging.getLogger("backburner.store")
 
 T = TypeVar("T")
 NARROW_BATCH = 20
-"""While other processes wait for the turn, it is given back sooner."""
+"""While other processes wait for the turn, it is given back sooner; then batches grow again, each to twice the last."""
 LONGEST_BATCH = 0.003
 REPEATS = 3
 LINES_KNOWN = 600 * 1_000_000
@@ -96,6 +96,11 @@ class Writer:
     def load(self) -> int:
         """Operations that are still to be answered."""
         return self._owed
+
+    @property
+    def width(self) -> int:
+        """Operations that it takes at once just now."""
+        return self._width
 
     def close(self) -> None:
         """Write what waits, then stop."""
@@ -178,7 +183,7 @@ class Writer:
         self._answer(answers)
         self._tell(hint)
         paused = self._turn is not None and self._turn.pause_for_others()
-        self._width = NARROW_BATCH if paused else self._database.widest_batch
+        self._width = NARROW_BATCH if paused else min(2 * self._width, self._database.widest_batch)
 
     def _repeat(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
         """The transaction, again where the database chose it as the victim of a deadlock."""

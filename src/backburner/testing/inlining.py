@@ -44,7 +44,10 @@ class InlineStore:
         self._bb = bb
         self._store = store
         self._check = check
-        self.widest_claim = store.widest_claim
+
+    @property
+    def widest_claim(self) -> int:
+        return self._store.widest_claim
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
         return asyncio.ensure_future(self._write(operation))
