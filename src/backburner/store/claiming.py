@@ -85,6 +85,10 @@ class Picked:
 def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> Picked:
     """The first of the line by priority, turn and age, of the tasks this worker knows and within all limits."""
     rooms = Rooms(batch, operation.tasks, operation.queues, open_lines)
+    if len(open_lines) == 1 and not rooms:
+        heads = list(map(Head._make, _read_heads(batch, open_lines[0], None, operation.count)))
+        if not any(_is_late(batch, head) for head in heads):
+            return Picked(heads, frozenset(), more=False, wait=None)
     width = -(-operation.count // max(len(open_lines), 1))
     fetched = looked = 0
     expired: list[Head] = []
@@ -100,7 +104,7 @@ def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> Picked:
 
     for head in merge([line for line in open_lines if rooms.of(line) > 0], fetch, lambda line: rooms.of(line) > 0):
         looked += 1
-        if head.expires_at is not None and head.expires_at <= batch.now and head.attempt == 0:
+        if _is_late(batch, head):
             expired.append(head)
         elif (scope := rooms.refuses(head)) is not None:
             aside.append((head, scope))
@@ -116,6 +120,10 @@ def pick(batch: Batch, operation: Claim, open_lines: Sequence[Line]) -> Picked:
         batch.work = True  # another claim may have passed over what this one held and left
     limited = {head.job for head in picked if rooms.limits(head)}
     return Picked(picked, limited, looked == MOST_LOOKED_AT, rooms.wait())
+
+
+def _is_late(batch: Batch, head: Head) -> bool:
+    return head.expires_at is not None and head.expires_at <= batch.now and head.attempt == 0
 
 
 MOST_LOOKED_AT = 500
@@ -153,7 +161,7 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
     for place, count in started.items():
         batch.count(*place, "pending", -count)
         batch.count(*place, "running", count)
-    connection.many(DELETE_READY, [head.key for head in picked])
+    connection.each(DELETE_READY, [head.job for head in picked])
     connection.many(INSERT_LEASE, held)
     connection.many(START_JOB, list(begun.values()))
     timely = [{"job": head.job} for head in picked if head.expires_at is not None]
@@ -272,15 +280,7 @@ HEADS_BEHIND = Statement(
         > tuple_(bindparam("rank"), bindparam("turn"), bindparam("job"))
     )
 )
-DELETE_READY = Statement(
-    delete(ready).where(
-        ready.c.queue == bindparam("queue"),
-        ready.c.task == bindparam("task"),
-        ready.c.rank == bindparam("rank"),
-        ready.c.turn == bindparam("turn"),
-        ready.c.job_id == bindparam("job"),
-    )
-)
+DELETE_READY = Family(lambda among: delete(ready).where(among(ready.c.job_id)), volatile=True)
 INSERT_LEASE = Statement(insert_all(leases, *(column.name for column in leases.columns)))
 START_JOB = Statement(
     update(jobs)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -50,19 +51,24 @@ class Language:
         return f"{self.dialect.name}+{self.dialect.driver}://"
 
 
+WIDE = 16
+"""Rows of one insert where there are no arrays."""
+
+
 class Statement:
     """One statement; its parameters are given by name. Compiled at its first use in each language.
 
     ``clause`` may be a function from the language's own ``insert`` to the clause.
     """
 
-    __slots__ = ("__weakref__", "_bulk", "_clause", "_single")
+    __slots__ = ("__weakref__", "_bulk", "_clause", "_single", "_wide")
 
     def __init__(self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement]) -> None:
         _written.append(weakref.ref(self))
         self._clause = clause
         self._single: dict[str, Sql] = {}
         self._bulk: dict[str, Sql] = {}
+        self._wide: dict[str, str | None] = {}
 
     def single(self, language: Language) -> Sql:
         found = self._single.get(language.name)
@@ -78,10 +84,20 @@ class Statement:
             found = self._bulk[language.name] = _compile(from_arrays(clause), language)
         return found
 
+    def wide(self, language: Language) -> str | None:
+        """An insert of `WIDE` rows at once, None where it is no plain insert: each row less that the driver steps
+        through is a time less that it gives the interpreter away."""
+        if language.name not in self._wide:
+            sql, names, _ = self.single(language)
+            row = f"({', '.join('?' * len(names))})"
+            plain = isinstance(self.clause(language), Insert) and sql.endswith(f" VALUES {row}")
+            self._wide[language.name] = f"{sql}, {', '.join([row] * (WIDE - 1))}" if plain else None
+        return self._wide[language.name]
+
     def rehearse(self, language: Language) -> None:
         self.single(language)
-        if language.arrays and _takes_rows(self._clause):
-            self.bulk(language)
+        if _takes_rows(self._clause):
+            self.bulk(language) if language.arrays else self.wide(language)
 
     def clause(self, language: Language) -> ClauseElement:
         return self._clause if isinstance(self._clause, ClauseElement) else self._clause(language.insert)
@@ -180,6 +196,14 @@ class Connection:
             values: Iterable[Any] = [(row[name],) for row in rows]
         else:
             values = map(itemgetter(*names), rows)
+        wide = statement.wide(self.language) if len(rows) >= WIDE else None
+        if wide is not None:
+            flat = list(chain.from_iterable(values))
+            step = WIDE * len(names)
+            whole = len(flat) // step * step
+            for start in range(0, whole, step):
+                self.raw.execute(wide, flat[start : start + step])
+            values = zip(*[iter(flat[whole:])] * len(names), strict=True)
         self.raw.executemany(sql, values)
 
     def all(self, statement: Statement, **parameters: Any) -> list[Row]:
@@ -197,16 +221,22 @@ class Connection:
         row: Row = self.raw.execute(sql).fetchone()
         return row
 
+    def each(self, family: Family, values: Sequence[str]) -> None:
+        """Execute a statement for any number of values; nobody asks for an answer."""
+        if self.language.arrays:
+            if values:
+                self.send(family.with_array(), **{ARRAY: literal(values)})
+            return
+        for statement, parameters in family.over(values):
+            self.send(statement, **parameters)
+
     def among(self, family: Family, values: Sequence[str], **parameters: Any) -> list[Row]:
         """The rows of a statement for any number of values."""
         if self.language.arrays:
             return self.all(family.with_array(), **{ARRAY: literal(values)}, **parameters) if values else []
         rows: list[Row] = []
-        for start in range(0, len(values), Family.WIDEST):
-            part = values[start : start + Family.WIDEST]
-            statement, names = family.of(len(part))
-            padded = [*part, *[part[-1]] * (len(names) - len(part))]
-            rows += self.all(statement, **dict(zip(names, padded, strict=True)), **parameters)
+        for statement, these in family.over(values):
+            rows += self.all(statement, **these, **parameters)
         return rows
 
 
@@ -243,6 +273,14 @@ class Family:
         if self._array is None:
             self._array = Statement(self._build(lambda column: self._condition(column, ARRAY)))
         return self._array
+
+    def over(self, values: Sequence[str]) -> Iterator[tuple[Statement, dict[str, str]]]:
+        """What to execute for these values, where there are no arrays."""
+        for start in range(0, len(values), self.WIDEST):
+            part = values[start : start + self.WIDEST]
+            statement, names = self.of(len(part))
+            padded = [*part, *[part[-1]] * (len(names) - len(part))]
+            yield statement, dict(zip(names, padded, strict=True))
 
     def of(self, count: int) -> tuple[Statement, list[str]]:
         width = 1 << (count - 1).bit_length()

@@ -48,6 +48,10 @@ class Rooms:
         for scope in hold(batch, self._limits):
             self._count(scope)
 
+    def __bool__(self) -> bool:
+        """Whether there is any limit at all."""
+        return bool(self._limits)
+
     def of(self, line: Line) -> int:
         """How many more of the line may be started, whoever owns them."""
         return min(self._left(task_scope(line.task)), self._left(queue_scope(line.queue)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,6 @@ class Head(NamedTuple):
     @property
     def order(self) -> tuple[int, int, str]:
         return self.rank, self.turn, self.job
-
-    @property
-    def key(self) -> dict[str, Any]:
-        return {"queue": self.queue, "task": self.task, "rank": self.rank, "turn": self.turn, "job": self.job}
 
 
 def merge(

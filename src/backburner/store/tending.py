@@ -50,12 +50,12 @@ def old_jobs(connection: Connection, query: OldJobs) -> tuple[str, ...]:
 def raise_old(batch: Batch, operation: RaiseOld) -> int:
     patience = int(operation.patience * 1e6)
     raised = []
-    for queue, task, rank, turn, job, since, owner, priority in batch.connection.among(HOLD_READY, operation.jobs):
+    for queue, task, rank, job, since, owner, priority in batch.connection.among(HOLD_READY, operation.jobs):
         target = max(HIGHEST, -priority - (batch.now - since) // patience)
         if target < rank:
-            raised.append({"queue": queue, "task": task, "rank": rank, "turn": turn, "job": job})
+            raised.append(job)
             batch.line_up(Lined(job, queue, task, target, owner, since))
-    batch.connection.many(DELETE_READY, raised)
+    batch.connection.each(DELETE_READY, raised)
     return len(raised)
 
 
@@ -102,7 +102,6 @@ HOLD_READY = Family(
             ready.c.queue,
             ready.c.task,
             ready.c.rank,
-            ready.c.turn,
             ready.c.job_id,
             ready.c.since,
             ready.c.owner,
