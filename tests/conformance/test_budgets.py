@@ -138,6 +138,27 @@ def test_the_real_usage_replaces_the_estimate(store: Store) -> None:
     assert ask(store, TOKENS, tokens=300, owner="ann").wait == pytest.approx(90, abs=1.5)
 
 
+@pytest.mark.parametrize(("passed", "left"), [(60, 0), (50, 100), (30, 300)])
+def test_what_a_call_gives_back_fills_a_bucket_no_further_than_full(store: Store, passed: int, left: int) -> None:
+    mine, other = somebody(), somebody()
+    ask(store, TOKENS, execution=mine, tokens=600)
+    pass_time(store, passed)
+    assert granted(ask(store, TOKENS, execution=other, tokens=600 * passed // 60))
+    settle(store, mine, 0)
+    assert ask(store, TOKENS, tokens=left + 100, owner="ann").wait == pytest.approx(10, abs=1.5)
+
+
+def test_a_call_of_several_minutes_gives_back_what_nobody_could_use_meanwhile(store: Store) -> None:
+    mine = somebody()
+    ask(store, TOKENS, execution=mine, tokens=600)
+    for _ in range(4):
+        pass_time(store, 30)
+        assert granted(ask(store, TOKENS, tokens=300))
+    settle(store, mine, 400)
+    assert granted(ask(store, TOKENS, tokens=200))
+    assert not granted(ask(store, TOKENS, tokens=50, owner="ann"))
+
+
 def test_a_repeated_reservation_takes_nothing_more(store: Store) -> None:
     mine = somebody()
     assert [granted(ask(store, TOKENS, execution=mine, tokens=600)) for _ in range(3)] == [True] * 3

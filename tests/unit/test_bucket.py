@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backburner.store.bucket import MINUTE, Level
@@ -34,6 +34,70 @@ def test_no_stretch_of_time_takes_more_than_a_full_bucket_and_what_flows_in(
             assert total <= per_minute * (1 + (at - begin) / MINUTE) + 1e-6
 
 
+@given(
+    per_minute=st.integers(10, 1000),
+    calls=st.lists(
+        st.tuples(
+            st.integers(0, 60_000_000),
+            st.integers(1, 100),
+            st.integers(0, 90_000_000),
+            st.integers(0, 100),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+)
+@example(100, [(0, 100, 70_000_000, 0), (60_000_000, 100, 0, 100), (10_000_000, 100, 0, 100)])
+@example(
+    100,
+    [
+        *[(0, 50, 35_000_000, 0)] * 2,
+        (30_000_000, 50, 0, 100),
+        (6_000_000, 50, 0, 100),
+        (0, 50, 0, 100),
+    ],
+)
+def test_neither_does_one_in_which_calls_give_back_what_they_did_not_take(
+    per_minute: int, calls: list[tuple[int, int, int, int]]
+) -> None:
+    level, now = full(per_minute), START
+    under_way: list[tuple[int, int, int, int]] = []
+    taken: list[tuple[int, int]] = []
+
+    def settle(until: int) -> None:
+        for over in sorted(each for each in under_way if each[0] <= until):
+            under_way.remove(over)
+            at, begun, amount, used = over
+            level.correct(used - amount, at, begun)
+
+    for pause, part, length, percent in calls:
+        now += pause
+        settle(now)
+        amount = per_minute * part // 100
+        if level.when(amount, now, now, None) <= now:
+            level.take(amount, now)
+            used = amount * percent // 100
+            under_way.append((now + length, now, amount, used))
+            taken.append((now, used))
+    for first, (begin, _) in enumerate(taken):
+        total = 0
+        for at, amount in taken[first:]:
+            total += amount
+            assert total <= per_minute * (1 + (at - begin) / MINUTE) + 1e-6
+
+
+def test_a_call_gives_back_what_the_bucket_would_hold_had_it_not_been_taken() -> None:
+    level = full(60)
+    level.take(60, START)
+    for second in range(1, 121):
+        at = START + second * 1_000_000
+        assert level.when(1, at, at, None) == at
+        level.take(1, at)
+    at = START + 120 * 1_000_000
+    level.correct(-60, at, START)
+    assert level.when(59, at, at, None) == at
+
+
 @given(per_minute=st.integers(1, 100_000), amounts=st.lists(st.integers(1, 5000), min_size=1, max_size=40))
 def test_everybody_in_line_can_take_when_their_place_has_come(per_minute: int, amounts: list[int]) -> None:
     level = full(per_minute)
@@ -51,7 +115,7 @@ def test_a_line_moves_up_when_calls_take_less_than_reserved(per_minute: int) -> 
     level.take(per_minute, START)
     place = level.book(per_minute, START)
     assert level.when(per_minute, START, START, place) == START + MINUTE
-    level.correct(-(per_minute // 2))
+    level.correct(-(per_minute // 2), START, START)
     expected = START + MINUTE - per_minute // 2 * MINUTE // per_minute
     assert level.when(per_minute, START, START, place) in (expected, expected - 1, expected + 1)
 

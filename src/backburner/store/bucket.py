@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MINUTE = 60_000_000
+MOST_GAPS = 16
+"""An even number; of more, each two become one that promises less."""
 
 
 @dataclass(slots=True)
@@ -17,12 +19,16 @@ class Level:
     Who finds too little books a place in line behind ``booked_until`` and takes when its place has come; who has no
     place does not overtake those who have. Places are kept relative to ``moved``, so that the whole line moves up when
     a call took less than was reserved for it, and back when it took more.
+
+    ``gaps`` is how much time the bucket lacked to be full when something was taken: the least of it since each time,
+    the oldest first. A call gives back no more than that, or what ran over meanwhile would go out after all.
     """
 
     per_minute: int
     empty_at: int
     booked_until: int
     moved: int
+    gaps: list[tuple[int, int]] = field(default_factory=list)
 
     def when(self, amount: int, now: int, start: int, place: int | None) -> int:
         """When so much can be taken, ``start`` at the earliest, by who has this place or none.
@@ -39,6 +45,7 @@ class Level:
     def take(self, amount: int, now: int, place: int | None = None) -> None:
         if place is None:
             self.booked_until = self._end(now) + self._time_for(amount)
+        self._note_gap(now)
         self.empty_at = max(self.empty_at, now - MINUTE) + self._time_for(amount)
 
     def book(self, amount: int, start: int) -> int:
@@ -47,11 +54,14 @@ class Level:
         self.booked_until = self._end(start) + self._time_for(amount)
         return place - self.moved
 
-    def correct(self, more: int) -> None:
-        """A call took so much more (or less) than was taken for it."""
+    def correct(self, more: int, now: int, taken_at: int) -> None:
+        """A call took so much more (or less) than was taken for it at ``taken_at``."""
+        self._note_gap(now)
         time = self._time_for(abs(more))
-        self.empty_at += time if more > 0 else -time
-        self._move(time if more > 0 else -time)
+        if more < 0:
+            time = -self._give_back(time, taken_at)
+        self.empty_at += time
+        self._move(time)
 
     def close_up(self, amount: int) -> None:
         """A place in line was given up."""
@@ -65,6 +75,20 @@ class Level:
     def leave(self, amount: int, now: int) -> None:
         """At most ``amount`` is left."""
         self.empty_at = max(self.empty_at, now - self._time_for(min(amount, self.per_minute)))
+
+    def _note_gap(self, now: int) -> None:
+        gap = max(0, self.empty_at - (now - MINUTE))
+        self.gaps = [each for each in self.gaps if each[1] < gap] + [(now, gap)]
+        if len(self.gaps) > MOST_GAPS:
+            first, *rest = self.gaps
+            pairs = zip(rest[::2], rest[1::2], strict=True)
+            self.gaps = [first, *((later, less) for (_, less), (later, _) in pairs)]
+
+    def _give_back(self, time: int, taken_at: int) -> int:
+        """As much of it as would be in the bucket now, had it never been taken."""
+        time = min([time, *(gap for at, gap in self.gaps if at > taken_at)])
+        self.gaps = [(at, gap - time if at > taken_at else gap) for at, gap in self.gaps]
+        return time
 
     def _end(self, start: int) -> int:
         """Of the line."""
@@ -87,6 +111,11 @@ class Turns(Level):
     """
 
     __slots__ = ()
+
+    def correct(self, more: int, now: int, taken_at: int) -> None:
+        """The line moves, as nothing is held here that could run over."""
+        time = self._time_for(abs(more))
+        self._move(time if more > 0 else -time)
 
     def when(self, amount: int, now: int, start: int, place: int | None) -> int:
         begin = max(start, self.booked_until)

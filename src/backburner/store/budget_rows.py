@@ -36,7 +36,7 @@ class Reserved:
     owner: str
     tokens: int
     cost: int
-    day: int
+    at: int
     places: str | None
 
     def amount(self, kind: str) -> int:
@@ -96,7 +96,9 @@ def new_line(batch: Batch, key: Key, per_minute: int) -> Turns:
     model, owner, kind = key
     row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=kind)
     assert row is not None
-    return Turns(*row)
+    turns = _level(kind, *row)
+    assert isinstance(turns, Turns)
+    return turns
 
 
 def _insert_bucket(batch: Batch, key: Key, per_minute: int) -> None:
@@ -111,6 +113,7 @@ def _insert_bucket(batch: Batch, key: Key, per_minute: int) -> None:
         empty_at=full,
         booked_until=full,
         moved=0,
+        gaps="[]",
     )
 
 
@@ -141,7 +144,12 @@ def hold_buckets_of(batch: Batch, model: str, owner: str | None) -> dict[Key, Le
         rows = batch.connection.all(HOLD_BUCKETS_OF_MODEL, model=model)
     else:
         rows = batch.connection.all(HOLD_BUCKETS_OF, model=model, owner=owner)
-    return {(row[0], row[1], row[2]): (Turns if row[2].endswith(TURNS) else Level)(*row[3:]) for row in rows}
+    return {(row[0], row[1], row[2]): _level(*row[2:]) for row in rows}
+
+
+def _level(kind: str, per_minute: int, empty_at: int, booked_until: int, moved: int, gaps: str) -> Level:
+    known = [(at, gap) for at, gap in decode(gaps)]
+    return (Turns if kind.endswith(TURNS) else Level)(per_minute, empty_at, booked_until, moved, known)
 
 
 def find_reservation(batch: Batch, job: str, step: str) -> Reserved | None:
@@ -157,6 +165,7 @@ def write_levels(batch: Batch, levels: Mapping[Key, Level]) -> None:
             "empty_at": level.empty_at,
             "booked_until": level.booked_until,
             "moved": level.moved,
+            "gaps": encode(level.gaps),
         }
         for key, level in levels.items()
     ]
@@ -186,7 +195,7 @@ def write_reservation(batch: Batch, operation: ReserveBudget, places: Mapping[Ke
         owner=operation.owner,
         tokens=operation.tokens,
         cost=operation.cost,
-        day=batch.now // DAY,
+        at=batch.now,
         places=None if places is None else encode([[*key, place] for key, place in places.items()]),
     )
 
@@ -205,7 +214,7 @@ def _is(table: Any) -> Any:
     return [table.c[name] == bindparam(f"{name}_") for name in names]
 
 
-LEVEL = (buckets.c.per_minute, buckets.c.empty_at, buckets.c.booked_until, buckets.c.moved)
+LEVEL = (buckets.c.per_minute, buckets.c.empty_at, buckets.c.booked_until, buckets.c.moved, buckets.c.gaps)
 BUCKET_KEY = (buckets.c.model, buckets.c.owner, buckets.c.kind)
 HOLD_BUCKET = Statement(select(*LEVEL).where(*_is(buckets)).with_for_update())
 HOLD_BUCKETS_OF = Statement(

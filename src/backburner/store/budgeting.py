@@ -198,8 +198,8 @@ def _correct(
     """The request itself was made, whatever came of it."""
     for (_, _, kind), level in levels.items():
         if kind.startswith("tokens"):
-            level.correct(tokens - known.tokens)
-    if known.day != batch.now // DAY:
+            level.correct(tokens - known.tokens, batch.now, known.at)
+    if known.at // DAY != batch.now // DAY:
         return  # yesterday's budget is of no interest any more
     for key, before in used.items():
         more = tokens - known.tokens if key[2] == "tokens" else cost - known.cost

@@ -304,6 +304,7 @@ def _create_budgets() -> None:
         sa.Column("empty_at", sa.BigInteger(), nullable=False),
         sa.Column("booked_until", sa.BigInteger(), nullable=False),
         sa.Column("moved", sa.BigInteger(), nullable=False),
+        sa.Column("gaps", sa.Text(), nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -324,7 +325,7 @@ def _create_budgets() -> None:
         sa.Column("owner", NAME, nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost", sa.BigInteger(), nullable=False),
-        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("places", sa.Text()),
         sqlite_with_rowid=False,
     )
