@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -75,21 +75,24 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def from_arrays(clause: Any) -> Any:
-    """The statement with each of its parameters an array; it is executed once for each place in the arrays.
+def from_arrays(clause: Any, same: Collection[str] = ()) -> Any:
+    """The statement with each of its parameters an array, save those that are the ``same`` throughout; it is executed
+    once for each place in the arrays.
 
     A parameter whose type cannot be told from the clause must have one of its own.
     """
     types = {bind.key: target.type for target, bind in _values(clause).items()}
+    if not isinstance(clause, Insert):
+        for element in visitors.iterate(clause):
+            if isinstance(element, BindParameter) and element.required:
+                types.setdefault(element.key, element.type)
+    rows = _rows({name: kind for name, kind in types.items() if name not in same})
+    source = {name: bindparam(name, type_=_plain(types[name])) if name in same else rows.c[name] for name in types}
     if isinstance(clause, Insert):
-        return _insert(clause, types)
-    for element in visitors.iterate(clause):
-        if isinstance(element, BindParameter) and element.required:
-            types.setdefault(element.key, element.type)
-    source = _rows(types)
+        return _insert(clause, rows, source)
 
     def replace(element: Any, **_: Any) -> Any:
-        return source.c[element.key] if isinstance(element, BindParameter) and element.required else None
+        return source[element.key] if isinstance(element, BindParameter) and element.required else None
 
     return visitors.replacement_traverse(clause, {}, replace)
 
@@ -103,10 +106,9 @@ def _values(clause: Any) -> dict[Any, BindParameter[Any]]:
     return found
 
 
-def _insert(clause: Insert, types: dict[str, TypeEngine[Any]]) -> Any:
-    source = _rows(types)
+def _insert(clause: Insert, rows: Any, source: Mapping[str, Any]) -> Any:
     values = _values(clause)
-    chosen = select(*(source.c[bind.key] for bind in values.values()))
+    chosen = select(*(source[bind.key] for bind in values.values())).select_from(rows)
     return Insert(clause.table).from_select([each.name for each in values], chosen, include_defaults=False)
 
 

@@ -119,7 +119,6 @@ class Batch:
                 "owner": owner,
                 "position": None,
                 "kind": kind,
-                "at": self.now,
                 "data": data,
             }
         )
@@ -208,7 +207,7 @@ class Batch:
             first = self._advance(owner, len(theirs)) - len(theirs) + 1
             for position, event in enumerate(theirs, first):
                 event["position"] = position
-        self.connection.many(INSERT_EVENT, self._events)
+        self.connection.many(INSERT_EVENT, self._events, at=self.now)
 
     def _advance(self, owner: str, count: int) -> int:
         row = self.connection.one(ADVANCE_STREAM, owner_=owner, count=count)
@@ -228,7 +227,9 @@ def insert_all(table: Any, *names: str) -> Any:
 
 
 INSERT_COUNT = Statement(insert_all(tables.count_changes, *COUNTED, "jobs", "ran", "waited", "measured"))
-INSERT_EVENT = Statement(insert_all(tables.events, "job_id", "seq", "owner", "position", "kind", "at", "data"))
+INSERT_EVENT = Statement(
+    insert_all(tables.events, "job_id", "seq", "owner", "position", "kind", "at", "data"), same=("at",)
+)
 INSERT_NOTIFICATION = Statement(
     insert_all(tables.notifications, "owner", "job_id", "kind", "title", "message", "data", "created_at").returning(
         tables.notifications.c.id

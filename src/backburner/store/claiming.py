@@ -143,16 +143,14 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
     held: list[dict[str, Any]] = []
     for head in picked:
         attempt, owner = head.attempt + 1, head.owner or None
-        begun[head.job] = {"job": head.job, "attempt": attempt, "seq": head.seq + 1, "now": batch.now}
+        begun[head.job] = {"job": head.job, "attempt": attempt, "seq": head.seq + 1}
         held.append(
             {
                 "job_id": head.job,
                 "attempt": attempt,
-                "worker_id": worker,
                 "queue": head.queue,
                 "task": head.task,
                 "owner": head.owner,
-                "cancel_requested": False,
                 "limited": head.job in chosen.limited,
             }
         )
@@ -162,8 +160,8 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
         batch.count(*place, "pending", -count)
         batch.count(*place, "running", count)
     connection.each(DELETE_READY, [head.job for head in picked])
-    connection.many(INSERT_LEASE, held)
-    connection.many(START_JOB, list(begun.values()))
+    connection.many(INSERT_LEASE, held, worker_id=worker, cancel_requested=False)
+    connection.many(START_JOB, list(begun.values()), now=batch.now)
     timely = [{"job": head.job} for head in picked if head.expires_at is not None]
     connection.many(DELETE_DEADLINE, timely)
     _advance_clocks(batch, picked)
@@ -281,7 +279,9 @@ HEADS_BEHIND = Statement(
     )
 )
 DELETE_READY = Family(lambda among: delete(ready).where(among(ready.c.job_id)), volatile=True)
-INSERT_LEASE = Statement(insert_all(leases, *(column.name for column in leases.columns)))
+INSERT_LEASE = Statement(
+    insert_all(leases, *(column.name for column in leases.columns)), same=("worker_id", "cancel_requested")
+)
 START_JOB = Statement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
@@ -291,7 +291,8 @@ START_JOB = Statement(
         seq=bindparam("seq"),
         started_at=func.coalesce(jobs.c.started_at, bindparam("now", type_=jobs.c.started_at.type)),
         updated_at=bindparam("now"),
-    )
+    ),
+    same=("now",),
 )
 DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
 HOLD_CLOCKS = Statement(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -58,14 +58,18 @@ WIDE = 16
 class Statement:
     """One statement; its parameters are given by name. Compiled at its first use in each language.
 
-    ``clause`` may be a function from the language's own ``insert`` to the clause.
+    ``clause`` may be a function from the language's own ``insert`` to the clause. ``same``: the parameters that do not
+    differ among the rows of a call (see `Connection.many`).
     """
 
-    __slots__ = ("__weakref__", "_bulk", "_clause", "_single", "_wide")
+    __slots__ = ("__weakref__", "_bulk", "_clause", "_same", "_single", "_wide")
 
-    def __init__(self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement]) -> None:
+    def __init__(
+        self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement], same: Collection[str] = ()
+    ) -> None:
         _written.append(weakref.ref(self))
         self._clause = clause
+        self._same = same
         self._single: dict[str, Sql] = {}
         self._bulk: dict[str, Sql] = {}
         self._wide: dict[str, str | None] = {}
@@ -81,7 +85,7 @@ class Statement:
         found = self._bulk.get(language.name)
         if found is None:
             clause: Any = self.clause(language)
-            found = self._bulk[language.name] = _compile(from_arrays(clause), language)
+            found = self._bulk[language.name] = _compile(from_arrays(clause, self._same), language)
         return found
 
     def wide(self, language: Language) -> str | None:
@@ -176,26 +180,22 @@ class Connection:
         cursor = self.raw.execute(sql, _values(names, constants, parameters))
         return self.language.count_rows(cursor)
 
-    def many(self, statement: Statement, rows: Sequence[dict[str, Any]]) -> None:
-        """Execute once for each row; every row has the same names."""
+    def many(self, statement: Statement, rows: Sequence[dict[str, Any]], **same: Any) -> None:
+        """Execute once for each row; every row has the same names, and ``same`` goes with each of them."""
         if not rows:
             return
         if self.language.arrays and len(rows) > 1:
             sql, names, constants = statement.bulk(self.language)
-            columns = {name: literal(list(map(itemgetter(name), rows))) for name in rows[0]}
-            self.raw.execute(sql, _values(names, constants, columns))
+            arrays = {name: literal(list(map(itemgetter(name), rows))) for name in rows[0]}
+            self.raw.execute(sql, _values(names, constants, {**same, **arrays}))
             return
         sql, names, constants = statement.single(self.language)
         if self.language.arrays:
-            self.raw.execute(sql, _values(names, constants, rows[0]))
+            self.raw.execute(sql, _values(names, constants, {**same, **rows[0]}))
             return
-        if constants:
-            rows = [{**constants, **row} for row in rows]
-        if len(names) == 1:
-            name = names[0]
-            values: Iterable[Any] = [(row[name],) for row in rows]
-        else:
-            values = map(itemgetter(*names), rows)
+        fixed = {**constants, **same}
+        columns = [map(itemgetter(name), rows) if name in rows[0] else repeat(fixed[name]) for name in names]
+        values: Iterable[Any] = zip(*columns, strict=False)
         wide = statement.wide(self.language) if len(rows) >= WIDE else None
         if wide is not None:
             flat = list(chain.from_iterable(values))

@@ -15,7 +15,8 @@ from ..domain.operations import Reclaim, RegisterWorker, Released, Renew, Rescue
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
-from .settling import Ending, Give, Rescued, end_jobs, free_slots, take_leases
+from .ending import Ending, Give, Rescued, end_jobs
+from .settling import free_slots, take_leases
 
 jobs, leases, workers = tables.jobs, tables.leases, tables.workers
 

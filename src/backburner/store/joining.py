@@ -128,9 +128,9 @@ class ThroughSQLAlchemy(Connection):
     def run(self, statement: Statement, **parameters: Any) -> int:
         return int(self._execute(statement, parameters).rowcount)
 
-    def many(self, statement: Statement, rows: Sequence[dict[str, Any]]) -> None:
+    def many(self, statement: Statement, rows: Sequence[dict[str, Any]], **same: Any) -> None:
         if rows:
-            self._through.execute(statement.clause(self.language), rows)  # type: ignore[call-overload]
+            self._through.execute(statement.clause(self.language), [{**same, **row} for row in rows])  # type: ignore[call-overload]
 
     def all(self, statement: Statement, **parameters: Any) -> list[Row]:
         return [tuple(row) for row in self._execute(statement, parameters)]
