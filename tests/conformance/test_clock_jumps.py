@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 
+from backburner.domain.budgets import EVERYBODY, Bucket
+from backburner.domain.ids import new_id
 from backburner.domain.job import Status
 from backburner.domain.operations import (
     Chore,
     Claim,
     Claims,
     CountJobs,
+    Execution,
     Limit,
     OpenChores,
     Renew,
+    ReserveBudget,
     Submit,
     TakeChore,
 )
@@ -50,6 +54,23 @@ def test_a_claim_that_uses_up_a_rate_says_when_the_next_start_may_be(store: Stor
     assert len(claims.jobs) == 2
     assert claims.wait is not None
     assert 9 < claims.wait <= 10
+
+
+def test_a_budget_goes_on_after_the_clock_was_put_back(store: Store) -> None:
+    tokens = Bucket("m", EVERYBODY, "tokens", 600)
+    waiting = Execution(new_id(), 1)
+
+    def wait(execution: Execution, amount: int) -> float:
+        return store.write_sync(ReserveBudget(execution, "s", "m", "", amount, 0, (tokens,))).wait
+
+    assert wait(Execution(new_id(), 1), 600) == 0
+    assert 59 < wait(waiting, 600) <= 60
+    pass_time(store, -HOUR)
+    assert 59 < wait(waiting, 600) <= 60
+    pass_time(store, 30)
+    assert 29 < wait(waiting, 600) <= 30
+    pass_time(store, 31)
+    assert wait(waiting, 600) == 0
 
 
 def test_no_duration_is_negative_however_the_clock_jumps(store: Store) -> None:

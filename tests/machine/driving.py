@@ -61,6 +61,7 @@ class Driver(RuleBasedStateMachine):
         self.raw = self.stores[0].database.open_reader()
         self.made = 0
         self.elapsed = 0
+        self.put_back = False
         self.sound = True
         self.seen = Seen()
         self.begun: dict[str, list[int]] = defaultdict(list)
@@ -210,6 +211,7 @@ class Driver(RuleBasedStateMachine):
         self.model.now += seconds * SECOND
         self.field.clock.now = self.model.now
         self.elapsed += max(seconds, 0)
+        self.put_back |= seconds < 0
 
     def teardown(self) -> None:
         try:

@@ -31,7 +31,10 @@ class Taken:
 
 @dataclass(slots=True)
 class Requests:
-    """A bucket that is filled evenly and holds a minute's worth: empty or full again at ``empty_at`` and later."""
+    """A bucket that is filled evenly and holds a minute's worth: empty or full again at ``empty_at`` and later.
+
+    In the time that really passed, however the clock jumps.
+    """
 
     per_minute: int
     empty_at: int
@@ -57,7 +60,8 @@ class Purse:
         day, used = self.used.get(owner, (0, 0))
         return used if day == now // DAY else 0
 
-    def reserve(self, asked: ReserveBudget, answer: Reservation, now: int) -> None:
+    def reserve(self, asked: ReserveBudget, answer: Reservation, now: int, passed: int) -> None:
+        """``passed`` is the time since the beginning."""
         call = asked.execution.job, asked.step
         known = self.calls.get(call)
         if known is not None and known.attempt == asked.execution.attempt:
@@ -75,9 +79,9 @@ class Purse:
             return
         assert now >= self.pause, "a call is made while its endpoint wants none"
         for owner, most in self.requests_of(asked.owner):
-            bucket = self.bucket(owner, most, now)
-            assert bucket.when(now) <= now + SLACK, "more requests than a full bucket and what flows in"
-            bucket.take(now)
+            bucket = self.bucket(owner, most, passed)
+            assert bucket.when(passed) <= passed + SLACK, "more requests than a full bucket and what flows in"
+            bucket.take(passed)
         self.used[asked.owner] = now // DAY, used + asked.tokens
         self.calls[call] = Taken(asked.execution.attempt, asked.owner, asked.tokens, now // DAY)
 
@@ -97,8 +101,8 @@ class Purse:
         """The buckets of a call and what each holds."""
         return [(EVERYBODY, self.shared)] + ([(owner, self.own)] if owner and self.own is not None else [])
 
-    def bucket(self, owner: str, most: int, now: int) -> Requests:
-        return self.buckets.setdefault(owner, Requests(most, now - MINUTE))
+    def bucket(self, owner: str, most: int, passed: int) -> Requests:
+        return self.buckets.setdefault(owner, Requests(most, passed - MINUTE))
 
     def check(self, rows: Rows) -> None:
         assert {call: taken.attempt for call, taken in self.calls.items()} == rows.calls

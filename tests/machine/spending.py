@@ -19,10 +19,11 @@ from backburner.domain.operations import (
     SettleBudget,
     Transact,
 )
+from backburner.store.bucket import LATE
 
 from .choices import STORE, WHICH, alone, with_executions, with_workers
 from .driving import CAP, Driver
-from .purse import SECOND
+from .purse import MINUTE, SECOND
 from .rows import read_reservations
 
 MODEL = "m"
@@ -108,7 +109,7 @@ class Spending(Driver):
         )
         answer = self.stores[store].write_sync(asked)
         self.sound = False
-        self.purse.reserve(asked, answer, self.model.now)
+        self.purse.reserve(asked, answer, self.model.now, self.elapsed * SECOND)
         self.sound = True
         return answer
 
@@ -121,9 +122,12 @@ class Spending(Driver):
         for owner in ("ann", "bob"):
             last = [job for job in self.model.jobs.values() if job.owner == owner][-1:]
             for job in last:
-                now = self.model.now
-                times = [self.purse.bucket(whose, most, now).when(now) for whose, most in self.purse.requests_of(owner)]
-                self.move_time(1 + max(0, max([*times, self.purse.pause]) - now) // SECOND)
+                passed = self.elapsed * SECOND
+                requests = self.purse.requests_of(owner)
+                waits = [self.purse.bucket(whose, most, passed).when(passed) - passed for whose, most in requests]
+                if self.put_back:  # a bucket does not count the time between its last change and such a jump
+                    waits.append(MINUTE + LATE)
+                self.move_time(1 + max(0, *waits, self.purse.pause - self.model.now) // SECOND)
                 answer = self.reserve_for(0, Execution(job.new.id, job.attempt), "last", 0)
                 assert not answer.wait, f"a line of nobody is in the way for {answer.wait} seconds"
 

@@ -9,7 +9,7 @@ START = 1_700_000_000_000_000
 
 
 def full(per_minute: int) -> Level:
-    return Level(per_minute, START - MINUTE, START - MINUTE, 0)
+    return Level(per_minute, START - MINUTE, START - MINUTE, 0, START)
 
 
 @given(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MINUTE = 60_000_000
+LATE = 5_000_000
+"""Whoever had to wait for a bucket may come to it with a clock so much behind."""
 MOST_GAPS = 16
 """An even number; of more, each two become one that promises less."""
 
@@ -28,6 +30,7 @@ class Level:
     empty_at: int
     booked_until: int
     moved: int
+    seen_at: int
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
     def when(self, amount: int, now: int, start: int, place: int | None) -> int:
@@ -63,6 +66,18 @@ class Level:
         self.empty_at += time
         self._move(time)
 
+    def follow(self, now: int) -> bool:
+        """Go on from the new time when the clock was put back since ``seen_at``; whether that is so."""
+        back = self.seen_at - now
+        if back <= LATE:
+            self.seen_at = max(self.seen_at, now)
+            return False
+        self.seen_at = now
+        self.empty_at -= back
+        self._move(-back)
+        self.gaps = [(at - back, gap) for at, gap in self.gaps]
+        return True
+
     def close_up(self, amount: int) -> None:
         """A place in line was given up."""
         self._move(-self._time_for(amount))
@@ -86,6 +101,8 @@ class Level:
 
     def _give_back(self, time: int, taken_at: int) -> int:
         """As much of it as would be in the bucket now, had it never been taken."""
+        if taken_at > self.seen_at:
+            taken_at = 0  # the clock was put back since: it may have been before any of them
         time = min([time, *(gap for at, gap in self.gaps if at > taken_at)])
         self.gaps = [(at, gap - time if at > taken_at else gap) for at, gap in self.gaps]
         return time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def new_line(batch: Batch, key: Key, per_minute: int) -> Turns:
     model, owner, kind = key
     row = batch.connection.one(HOLD_BUCKET, model_=model, owner_=owner, kind_=kind)
     assert row is not None
-    turns = _level(kind, *row)
+    turns = _level(kind, row)
     assert isinstance(turns, Turns)
     return turns
 
@@ -113,6 +113,7 @@ def _insert_bucket(batch: Batch, key: Key, per_minute: int) -> None:
         empty_at=full,
         booked_until=full,
         moved=0,
+        seen_at=batch.now,
         gaps="[]",
     )
 
@@ -139,17 +140,22 @@ def _hold_days_of(batch: Batch, model: str, owner: str) -> dict[Key, int]:
 
 
 def hold_buckets_of(batch: Batch, model: str, owner: str | None) -> dict[Key, Level]:
-    """Those of the model and, for an owner, of all models; without one, all of the model's."""
+    """Those of the model and, for an owner, of all models; without one, all of the model's. They follow the clock."""
     if owner is None:
         rows = batch.connection.all(HOLD_BUCKETS_OF_MODEL, model=model)
     else:
         rows = batch.connection.all(HOLD_BUCKETS_OF, model=model, owner=owner)
-    return {(row[0], row[1], row[2]): _level(*row[2:]) for row in rows}
+    levels = {(row[0], row[1], row[2]): _level(row[2], row[3:]) for row in rows}
+    behind = {key: level for key, level in levels.items() if level.follow(batch.now)}
+    if behind:
+        write_levels(batch, behind)
+    return levels
 
 
-def _level(kind: str, per_minute: int, empty_at: int, booked_until: int, moved: int, gaps: str) -> Level:
+def _level(kind: str, values: Sequence[Any]) -> Level:
+    per_minute, empty_at, booked_until, moved, seen_at, gaps = values
     known = [(at, gap) for at, gap in decode(gaps)]
-    return (Turns if kind.endswith(TURNS) else Level)(per_minute, empty_at, booked_until, moved, known)
+    return (Turns if kind.endswith(TURNS) else Level)(per_minute, empty_at, booked_until, moved, seen_at, known)
 
 
 def find_reservation(batch: Batch, job: str, step: str) -> Reserved | None:
@@ -165,6 +171,7 @@ def write_levels(batch: Batch, levels: Mapping[Key, Level]) -> None:
             "empty_at": level.empty_at,
             "booked_until": level.booked_until,
             "moved": level.moved,
+            "seen_at": level.seen_at,
             "gaps": encode(level.gaps),
         }
         for key, level in levels.items()
@@ -214,7 +221,7 @@ def _is(table: Any) -> Any:
     return [table.c[name] == bindparam(f"{name}_") for name in names]
 
 
-LEVEL = (buckets.c.per_minute, buckets.c.empty_at, buckets.c.booked_until, buckets.c.moved, buckets.c.gaps)
+LEVEL = [buckets.c[name] for name in ("per_minute", "empty_at", "booked_until", "moved", "seen_at", "gaps")]
 BUCKET_KEY = (buckets.c.model, buckets.c.owner, buckets.c.kind)
 HOLD_BUCKET = Statement(select(*LEVEL).where(*_is(buckets)).with_for_update())
 HOLD_BUCKETS_OF = Statement(

@@ -582,7 +582,8 @@ notifications = Table(
 
 # What a limit of model calls in a minute leaves: the bucket was or will be empty at `empty_at` and fills from then on.
 # Places in line are given up to `booked_until`; `moved` is by how much the line has moved since it began, because calls
-# took less or more than was reserved or nobody was served for a while. `gaps` is JSON, see `bucket.Level`.
+# took less or more than was reserved or nobody was served for a while. `seen_at` is the time of the last change: a
+# clock that was put back is noticed by it. `gaps` is JSON, see `bucket.Level`.
 buckets = Table(
     "bb_buckets",
     metadata,
@@ -593,6 +594,7 @@ buckets = Table(
     Column("empty_at", BigInteger, nullable=False),
     Column("booked_until", BigInteger, nullable=False),
     Column("moved", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
     Column("gaps", Text, nullable=False),
     sqlite_with_rowid=False,
 )

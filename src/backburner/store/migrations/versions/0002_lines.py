@@ -304,6 +304,7 @@ def _create_budgets() -> None:
         sa.Column("empty_at", sa.BigInteger(), nullable=False),
         sa.Column("booked_until", sa.BigInteger(), nullable=False),
         sa.Column("moved", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("gaps", sa.Text(), nullable=False),
         sqlite_with_rowid=False,
     )
