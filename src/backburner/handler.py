@@ -29,7 +29,7 @@ class AsyncHandler:
     async def __call__(self) -> str:
         self._run.begin()
         arguments = revive(self._task, self._args)
-        with self._run.waiting.unwinding():
+        with self._run.waiting:
             result = await self._task.function(self._run, **arguments)
         await self._run.finish()
         return encode_result(result)
@@ -43,10 +43,11 @@ class AsyncHandler:
 
     @property
     def threads(self) -> tuple[str, ...]:
-        return self._run.threads.names
+        return self._run.threads.names if self._run.has_threads else ()
 
     async def ended(self) -> None:
-        await self._run.threads.ended()
+        if self._run.has_threads:
+            await self._run.threads.ended()
 
 
 class ThreadHandler:
@@ -63,7 +64,7 @@ class ThreadHandler:
         arguments = revive(self._task, self._args)
         self._sync = SyncRun(self._run)
         thread = self._run.threads.start(lambda: self._task.function(self._sync, **arguments))
-        with self._run.waiting.unwinding():
+        with self._run.waiting:
             result = await to_its_end(thread, when_cancelled=self.interrupt)
         await self._run.finish()
         return encode_result(result)
@@ -125,8 +126,9 @@ def encode_result(result: Any) -> str:
 
 def revive(task: Task[Any, Any], args: str) -> dict[str, Any]:
     """The stored arguments, typed again. Raises `InvalidArguments` when the function has changed since the submit."""
-    arguments: dict[str, Any] = decode(args) if args != "{}" else {}
-    arguments = task.parameters.revive(arguments)
+    arguments: dict[str, Any] = {}
+    if args != "{}":
+        arguments = task.parameters.revive(decode(args))
     task.parameters.bind((), arguments)
     return arguments
 

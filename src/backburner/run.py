@@ -76,8 +76,7 @@ class Run:
         self._top = Scope("")
         self._progressed = 0
         """Where in the log the last progress stands that is known to be there."""
-        self._calls: Calls | None = None
-        self._threads = Threads(f"backburner {job.task} {job.id}")
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.waiting = Waiting()
         """For the engine, as is ``outcomes``."""
 
@@ -96,7 +95,7 @@ class Run:
 
     def begin(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """The engine calls this in the function's context, on its event loop where none is given."""
-        self._calls = Calls(loop or asyncio.get_running_loop())
+        self._loop = loop or asyncio.get_running_loop()
         current_run.set(self)
 
     async def progress(self, percent: float, message: str = "") -> None:
@@ -281,16 +280,21 @@ class Run:
             self._llm = self._make_llm(self)
         return self._llm
 
-    @property
+    @cached_property
     def calls(self) -> Calls:
         """What the threads of this run wait for on its event loop. For the engine."""
-        assert self._calls is not None
-        return self._calls
+        assert self._loop is not None
+        return Calls(self._loop)
 
-    @property
+    @cached_property
     def threads(self) -> Threads:
         """For the engine."""
-        return self._threads
+        return Threads(f"backburner {self.task} {self.job_id}")
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether it has ever had one; asking costs nothing. For the engine."""
+        return "threads" in self.__dict__
 
     @property
     def execution(self) -> Execution:
@@ -352,7 +356,7 @@ class Run:
     async def _call(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
-        result = await self._threads.call(lambda: function(*args, **kwargs), name)
+        result = await self.threads.call(lambda: function(*args, **kwargs), name)
         return await result if inspect.isawaitable(result) else result
 
     async def _keep_outcome(self, name: str, key: str, value: str) -> None:

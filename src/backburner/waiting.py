@@ -93,17 +93,12 @@ class Waiting:
         if self._outcome is not None:
             raise Park(self._outcome)
 
-    @contextlib.contextmanager
-    def unwinding(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Around the function: a park that it swallowed, or wrapped into a group, is a park all the same."""
-        try:
-            yield
-        except (Park, asyncio.CancelledError):
-            raise
-        except BaseException:
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Park | asyncio.CancelledError):
             self.go_on()
-            raise
-        self.go_on()
 
     @contextlib.contextmanager
     def _inside(self, works: bool) -> Iterator[None]:

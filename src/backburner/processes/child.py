@@ -81,7 +81,7 @@ class Child:
         run.deadline = WorkersDeadline(self._requests)
         run.begin(self._loop)
         arguments = revive(task, order.job.args)
-        with run.waiting.unwinding():
+        with run.waiting:
             result = task.function(SyncRun(run), **arguments)
         run.calls.wait(run.finish())
         return encode_result(result)

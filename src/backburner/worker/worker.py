@@ -205,7 +205,8 @@ class Worker:
             handler = self._observer.around(job, handler)
         running = Running(job, self._tasks[job.task], handler)
         self._running.add(running)
-        running.task = asyncio.create_task(self._execute(running))
+        assert self._loop is not None
+        running.task = self._loop.create_task(self._execute(running))
 
     async def _execute(self, running: Running) -> None:
         job = running.job

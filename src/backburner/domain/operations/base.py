@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 T = TypeVar("T", covariant=True)
 
@@ -49,8 +49,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """The fence: every write of a running job names its attempt, and only the current one is obeyed."""
 
     job: str
