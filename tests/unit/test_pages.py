@@ -30,7 +30,6 @@ PAGES = Path(__file__).parents[2] / "docs"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     yield tmp_path
     sys.modules.pop("studio", None)
 
