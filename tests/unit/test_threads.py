@@ -57,7 +57,7 @@ def test_both_runs_have_the_same_names(bb: Backburner, worker: Start) -> None:
     worker()
     for each in (job, sync_job):
         each.submit_sync().result_sync(PATIENCE)
-    for_the_engine = {"deadline", "execution", "has_threads", "send", "write", "step_key"}
+    for_the_engine = {"count", "deadline", "execution", "has_threads", "send", "write", "step_key"}
     assert names[False] - for_the_engine == names[True] - {"cancelled"}
 
 

@@ -65,9 +65,13 @@ class Statement:
     __slots__ = ("__weakref__", "_bulk", "_clause", "_same", "_single", "_wide")
 
     def __init__(
-        self, clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement], same: Collection[str] = ()
+        self,
+        clause: ClauseElement | Callable[[Callable[[Any], Any]], ClauseElement],
+        same: Collection[str] = (),
+        of_family: bool = False,
     ) -> None:
-        _written.append(weakref.ref(self))
+        if not of_family:  # which has it compiled as it is used
+            _written.append(weakref.ref(self))
         self._clause = clause
         self._same = same
         self._single: dict[str, Sql] = {}
@@ -260,18 +264,18 @@ class Family:
         self._array: Statement | None = None
 
     def grow(self, language: Language) -> None:
-        """Build every width."""
+        """Compile every width."""
         if language.arrays:
-            self.with_array()
+            self.with_array().single(language)
             return
         width = 1
         while width <= self.WIDEST:
-            self.of(width)
+            self.of(width)[0].single(language)
             width *= 2
 
     def with_array(self) -> Statement:
         if self._array is None:
-            self._array = Statement(self._build(lambda column: self._condition(column, ARRAY)))
+            self._array = Statement(self._build(lambda column: self._condition(column, ARRAY)), of_family=True)
         return self._array
 
     def over(self, values: Sequence[str]) -> Iterator[tuple[Statement, dict[str, str]]]:
@@ -288,7 +292,7 @@ class Family:
         if found is None:
             names = [f"in{number}" for number in range(width)]
             binds: list[Any] = [bindparam(name) for name in names]
-            found = Statement(self._build(lambda column: column.in_(binds))), names
+            found = Statement(self._build(lambda column: column.in_(binds)), of_family=True), names
             self._members[width] = found
         return found
 
