@@ -31,12 +31,6 @@ def any_of(left: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return condition
 
 
-def joined_with(left: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """The same as a join: for a small table of rows that come and go, where each row read would be held against each
-    value."""
-    return left.in_(select(func.unnest(bindparam(name, type_=ARRAY(_plain(left.type))))))
-
-
 def literal(values: Sequence[Any]) -> str:
     """The values as an array in PostgreSQL's text form (its manual, 8.15.6): the driver's own way to write an array
     takes ten times as long, and a look at each value three times."""

@@ -278,7 +278,7 @@ HEADS_BEHIND = Statement(
         > tuple_(bindparam("rank"), bindparam("turn"), bindparam("job"))
     )
 )
-DELETE_READY = Family(lambda among: delete(ready).where(among(ready.c.job_id)), volatile=True)
+DELETE_READY = Family(lambda among: delete(ready).where(among(ready.c.job_id)))
 INSERT_LEASE = Statement(
     insert_all(leases, *(column.name for column in leases.columns)), same=("worker_id", "cancel_requested")
 )

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, bindparam
 from sqlalchemy.sql import ClauseElement
 
-from .arrays import any_of, from_arrays, joined_with, literal
+from .arrays import any_of, from_arrays, literal
 
 log = logging.getLogger("backburner.store")
 
@@ -251,15 +251,14 @@ class Family:
     """A statement that asks for one of several values: ``build`` is handed a function that makes the condition.
 
     Where there are no arrays it is an ``IN`` list, compiled for a few lengths only; shorter ones repeat
-    their last value. ``volatile``: the table is small and its rows come and go.
+    their last value.
     """
 
     WIDEST = 64
 
-    def __init__(self, build: Callable[[Among], ClauseElement], volatile: bool = False) -> None:
+    def __init__(self, build: Callable[[Among], ClauseElement]) -> None:
         _written.append(weakref.ref(self))
         self._build = build
-        self._condition = joined_with if volatile else any_of
         self._members: dict[int, tuple[Statement, list[str]]] = {}
         self._array: Statement | None = None
 
@@ -275,7 +274,7 @@ class Family:
 
     def with_array(self) -> Statement:
         if self._array is None:
-            self._array = Statement(self._build(lambda column: self._condition(column, ARRAY)), of_family=True)
+            self._array = Statement(self._build(lambda column: any_of(column, ARRAY)), of_family=True)
         return self._array
 
     def over(self, values: Sequence[str]) -> Iterator[tuple[Statement, dict[str, str]]]:

@@ -117,7 +117,12 @@ class Postgres:
         return Free()
 
     def open_writer(self) -> Any:
-        return self._open("writer")
+        """Its statements look up a few rows by an index, however small a table was when they were first planned: a
+        plan that reads a whole table would be kept while the table grows."""
+        raw = self._open("writer")
+        raw.execute("SET enable_seqscan = off")
+        raw.execute("SET plan_cache_mode = force_generic_plan")
+        return raw
 
     def open_reader(self) -> Any:
         raw = self._open("reader")

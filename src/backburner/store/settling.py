@@ -85,6 +85,5 @@ READ_ENDINGS = Family(
     )
 )
 TAKE_LEASES = Family(
-    lambda among: delete(leases).where(among(leases.c.job_id)).returning(leases.c.job_id, leases.c.cancel_requested),
-    volatile=True,
+    lambda among: delete(leases).where(among(leases.c.job_id)).returning(leases.c.job_id, leases.c.cancel_requested)
 )
