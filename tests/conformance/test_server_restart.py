@@ -73,7 +73,7 @@ def test_the_drivers_complaint_about_its_pipeline_does_not_hide_what_the_server_
         database.begin(raw)
         raw._entered.callback(_complain)
         with pytest.raises(errors.AdminShutdown):
-            database.leave_pipeline(raw)
+            database.lend(raw)
     finally:
         raw.close()
 

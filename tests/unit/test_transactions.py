@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from backburner import Backburner, Fail, Run, Status
+from backburner.store.postgres import PLANS
 from tests.conftest import Start
 from tests.support.backends import Backend, backburner_on
 
@@ -228,3 +229,23 @@ def test_one_whose_connection_is_lost_is_called_again_and_costs_no_try(bb: Backb
     assert (Status.COMPLETED, 0) == (record.status, record.tries)
     assert [0, 1] == calls
     assert {"first": 0, "second": 0, "third": 0} == notes(bb)
+
+
+def test_the_applications_statements_are_planned_as_its_database_says(
+    backend: Backend, bb: Backburner, worker: Start, several: None
+) -> None:
+    """The store's own writes are not: they know that an index is right."""
+
+    def plans(session: Session) -> list[str]:
+        return [session.execute(text(f"SHOW {name}")).scalar_one() for name in PLANS]
+
+    @bb.task(retries=0)
+    async def job(run: Run) -> list[str]:
+        return await run.transaction("look", plans)
+
+    worker()
+    engine = bb.create_engine()
+    with Session(engine) as session:
+        usual = plans(session)
+    engine.dispose()
+    assert job.submit_sync().result_sync(PATIENCE) == usual == ["on", "auto"]

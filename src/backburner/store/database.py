@@ -71,8 +71,9 @@ class Database(Protocol):
         """Begin a write transaction; answers the time on the database's clock, microseconds since the epoch."""
         ...
 
-    def leave_pipeline(self, raw: Any) -> None:
-        """From here to the end of the transaction each statement is answered before the next is sent."""
+    def lend(self, raw: Any) -> None:
+        """From here to the end of the transaction an application's statements are executed: each is answered before the
+        next is sent, and planned as the database's own settings say."""
         ...
 
     def commit(self, raw: Any) -> None: ...

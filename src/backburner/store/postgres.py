@@ -48,6 +48,8 @@ WHEREABOUTS = (
 SERVER_AGE = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
 SETTLING = 10.0
 """Seconds after the server's start in which a free lock proves nothing: the living have yet to take theirs again."""
+PLANS = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
+"""How the store's own writes are planned (docs/decisions/0012-what-a-job-costs.md)."""
 OUTAGES = ("08", "53", "57P")
 """Classes of SQLSTATE: connections, resources, the operator."""
 REFUSALS = (
@@ -120,8 +122,8 @@ class Postgres:
         """Its statements look up a few rows by an index, however small a table was when they were first planned: a
         plan that reads a whole table would be kept while the table grows."""
         raw = self._open("writer")
-        raw.execute("SET enable_seqscan = off")
-        raw.execute("SET plan_cache_mode = force_generic_plan")
+        for setting, value in PLANS.items():
+            raw.execute(f"SET {setting} TO {value}")
         return raw
 
     def open_reader(self) -> Any:
@@ -161,7 +163,9 @@ class Postgres:
         raw.execute("BEGIN")
         return self.now(raw)
 
-    def leave_pipeline(self, raw: Any) -> None:
+    def lend(self, raw: Any) -> None:
+        for setting in PLANS:
+            raw.execute(f"SET LOCAL {setting} TO DEFAULT")
         raw.leave_pipeline()
 
     def now(self, raw: Any) -> int:

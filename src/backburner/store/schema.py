@@ -70,7 +70,7 @@ def _upgrade(database: Database, raw: Any) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     database.begin(raw)
-    database.leave_pipeline(raw)
+    database.lend(raw)
     try:
         database.lock_schema(raw)
         if current_version(database, raw) != HEAD:

@@ -113,8 +113,8 @@ class SQLite:
         raw.execute("BEGIN IMMEDIATE")
         return self.now(raw)
 
-    def leave_pipeline(self, raw: Any) -> None:
-        """There is none."""
+    def lend(self, raw: Any) -> None:
+        """Its own statements are executed no differently."""
 
     def commit(self, raw: Any) -> None:
         raw.execute("COMMIT")

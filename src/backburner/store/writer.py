@@ -291,7 +291,7 @@ class Writer:
         """A refusal that comes before the first write harms no other operation; any other error undoes the batch."""
         try:
             if operation.alone:
-                self._database.leave_pipeline(batch.connection.raw)
+                self._database.lend(batch.connection.raw)
                 with borrowed_session(batch.connection) as session:
                     return transact(batch, operation, session)
             return ONE[type(operation)](batch, operation)
