@@ -48,9 +48,9 @@ async def block(run: Run, seconds: float) -> int:
 
 
 @bb.task(public=True, retries=0)
-def stubborn(run: SyncRun, path: str, beats: int) -> None:
-    """Beats in a thread and listens to nobody; each beat says whose it is."""
-    for _ in range(beats):
+def stubborn(run: SyncRun, path: str, enough: str) -> None:
+    """Beats in a thread until there is a file ``enough``, and listens to nobody; each beat says whose it is."""
+    while not os.path.exists(enough):
         with open(path, "a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(0.05)

@@ -126,13 +126,15 @@ def test_a_job_is_cancelled_from_another_process(bb: Backburner, env: dict[str, 
 def test_a_thread_that_outlives_its_stopping_worker_never_beats_beside_its_successor(
     bb: Backburner, env: dict[str, str], tmp_path: Path
 ) -> None:
-    path = tmp_path / "beats"
-    job = put(bb, "stubborn", path=str(path), beats=60)
+    path, enough = tmp_path / "beats", tmp_path / "enough"
+    job = put(bb, "stubborn", path=str(path), enough=str(enough))
     with start_worker({**env, "BACKBURNER_GRACE": "0.2"}) as first:
         until(path.exists, "the first worker's thread beats")
-        with start_worker(env):
+        with start_worker(env) as second:
             first.hurry()
             assert first.stop() == 0
+            until(lambda: str(second.pid) in path.read_text().split(), "its successor's thread beats")
+            enough.touch()
             until(lambda: status(bb, job) is Status.COMPLETED, "the job is done")
     beats = [int(line) for line in path.read_text().split()]
     changes = sum(before != after for before, after in itertools.pairwise(beats))

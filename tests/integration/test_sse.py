@@ -16,7 +16,7 @@ import pytest
 
 from backburner import Backburner
 from backburner.delivery.hub import Hub
-from backburner.domain.operations import GetJob, Prune
+from backburner.domain.operations import GetJob, PauseQueue, Prune
 from tests.integration.http_support import PATIENCE, Hand, Message, Web, make_bb, rebuild
 
 
@@ -101,9 +101,12 @@ def test_a_real_worker_is_followed_from_submit_to_end(tmp_path: Path) -> None:
     bb = make_bb(tmp_path, embedded_worker=True)
     with Web(bb) as web, web.follow("/events") as everything:
         everything.one()
+        bb.store.write_sync(PauseQueue("default", True))
         job = web.submit(text="hello ", times=20)
         with web.follow(f"/jobs/{job}/events") as following:
-            messages = following.rest()
+            messages = [following.one()]
+            bb.store.write_sync(PauseQueue("default", False))
+            messages += following.rest()
         assert rebuild({}, messages) == {"main": "hello " * 20}
         assert messages[-1].event == "job.completed"
         found: list[Message] = []

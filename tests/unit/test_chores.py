@@ -10,10 +10,20 @@ import pytest
 from backburner import Backburner, Run
 from backburner.domain.errors import StoreUnavailable
 from backburner.domain.job import Status
-from backburner.domain.operations import Chore, ListJobs, ListWorkers, OpenChores, TakeChore
+from backburner.domain.operations import (
+    Chore,
+    Claim,
+    Execution,
+    Limit,
+    ListJobs,
+    ListWorkers,
+    OpenChores,
+    TakeChore,
+)
 from backburner.worker import chores as sweeps
 from tests.conftest import Start
 from tests.support.clock import pass_time
+from tests.support.making import complete, register
 
 PATIENCE = 20.0
 
@@ -44,27 +54,22 @@ def test_a_worker_fails_what_was_not_started_in_time(bb: Backburner, worker: Sta
 def test_a_worker_that_is_started_with_a_raised_limit_starts_the_jobs_that_were_set_aside(
     bb: Backburner, worker: Start
 ) -> None:
-    began, go = threading.Semaphore(0), threading.Event()
+    began = threading.Semaphore(0)
 
-    def hold(run: Any) -> None:
+    @bb.task(owner_concurrency=4)
+    def task(run: Any) -> None:
         began.release()
-        assert go.wait(PATIENCE)
 
-    task = bb.task(owner_concurrency=1)(hold)
+    for _ in range(4):
+        task.using(owner="ann").submit_sync()
+    before = register(bb.store)
+    unlock = bb.store.lock_worker(before)  # it lives
+    (running,) = bb.store.write_sync(Claim(before, {task.name: Limit(owner_concurrency=1)}, 4)).jobs
     worker()
-    jobs = [task.using(owner="ann").submit_sync() for _ in range(4)]
-    assert began.acquire(timeout=PATIENCE)
-    raised = Backburner(settings=bb.settings)
-    raised.task(owner_concurrency=4)(hold)
-    stop = raised.start_worker()
-    try:
-        for _ in range(3):
-            assert began.acquire(timeout=PATIENCE)
-    finally:
-        go.set()
-        stop()
-        raised.close()
-    assert {Status.COMPLETED} == {job.wait_sync(PATIENCE).status for job in jobs}
+    for _ in range(3):
+        assert began.acquire(timeout=PATIENCE)
+    complete(bb.store, Execution(running.id, running.attempt))
+    unlock()
 
 
 def test_a_worker_waits_for_a_store_that_cannot_be_used(
