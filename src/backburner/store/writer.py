@@ -38,7 +38,8 @@ log = logging.getLogger("backburner.store")
 
 T = TypeVar("T")
 NARROW_BATCH = 20
-"""While other processes wait for the turn, it is given back sooner; then batches grow again, each to twice the last."""
+CALM = 0.25
+"""The turn is given back sooner until so many seconds have passed in which no other process waited for it."""
 LONGEST_BATCH = 0.003
 REPEATS = 3
 LINES_KNOWN = 600 * 1_000_000
@@ -62,6 +63,8 @@ class Writer:
         self._bell = threading.Event()
         self._gate = threading.Lock()
         self._width = database.widest_batch
+        self._crowded = -CALM
+        """When somebody waited last."""
         self._asleep = False
         self._owed = 0
         self._closing = False
@@ -183,7 +186,10 @@ class Writer:
         self._answer(answers)
         self._tell(hint)
         paused = self._turn is not None and self._turn.pause_for_others()
-        self._width = NARROW_BATCH if paused else min(2 * self._width, self._database.widest_batch)
+        if paused:
+            self._crowded = time.monotonic()
+        calm = time.monotonic() - self._crowded > CALM
+        self._width = self._database.widest_batch if calm else NARROW_BATCH
 
     def _repeat(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
         """The transaction, again where the database chose it as the victim of a deadlock."""
