@@ -145,3 +145,5 @@ class Opening:
             for message in failed:
                 await send(message)
             raise
+        for message in failed:
+            await send(message)

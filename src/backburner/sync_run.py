@@ -34,13 +34,14 @@ class SyncRun:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._calls = run.calls  # made here, before several threads ask for it
         self.job_id, self.task, self.owner, self.priority = run.job_id, run.task, run.owner, run.priority
         self.attempt, self.tries = run.attempt, run.tries
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody wants this execution to end; ask it in long loops."""
-        return self._run.calls.cancelled
+        return self._calls.cancelled
 
     def progress(self, percent: float, message: str = "") -> None:
         """See `Run.progress`."""
@@ -128,7 +129,7 @@ class SyncRun:
 
     def interrupt(self) -> None:
         """The engine calls this, from any thread."""
-        self._run.calls.cancel()
+        self._calls.cancel()
 
     def _wait(self, coroutine: Coroutine[Any, Any, R]) -> R:
         try:
@@ -138,4 +139,4 @@ class SyncRun:
         except BaseException:
             coroutine.close()
             raise
-        return self._run.calls.wait(coroutine)
+        return self._calls.wait(coroutine)

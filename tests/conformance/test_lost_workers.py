@@ -10,6 +10,8 @@ from backburner.domain.job import Status
 from backburner.domain.operations import (
     Cancel,
     Claim,
+    Completed,
+    Execution,
     Limit,
     ListWorkers,
     Operation,
@@ -17,9 +19,10 @@ from backburner.domain.operations import (
     Rescue,
     Retire,
     Retry,
+    Settle,
 )
 from backburner.ports import Store
-from backburner.store import claiming, owning
+from backburner.store import claiming, owning, settling
 from tests.support.making import claim, look, register, submit
 from tests.support.open_transactions import held_open, meanwhile
 
@@ -59,6 +62,17 @@ def test_a_worker_that_retires_waits_for_whoever_holds_its_job(concurrent: Open)
         under_way.enter_context(meanwhile(store, Retire(worker)))
     assert look(store, job).status is Status.PENDING
     assert store.read_sync(ListWorkers()) == ()
+
+
+def test_a_worker_that_retires_while_its_job_is_settled_does_not_take_it_back(concurrent: Open) -> None:
+    store, other = concurrent(), concurrent()
+    job, worker = submit(store), register(store)
+    (claimed,) = claim(store, worker)
+    done = Settle(Execution(job, claimed.attempt), Completed("1"))
+    with contextlib.ExitStack() as under_way, held_open(other, lambda batch: settling.settle(batch, [done])):
+        under_way.enter_context(meanwhile(store, Retire(worker)))
+    assert look(store, job).status is Status.COMPLETED
+    assert claim(store, register(store)) == []
 
 
 @pytest.mark.parametrize("how", ["rescue", "expiry", "retire"])

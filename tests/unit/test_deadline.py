@@ -66,3 +66,18 @@ async def test_without_seconds_it_never_ends(monkeypatch: pytest.MonkeyPatch) ->
         await clock.go_on(1.0)
     await clock.go_on(1e9)
     assert not ended.is_set()
+
+
+def test_one_whose_time_is_over_when_it_starts_ends_at_once_and_hinders_no_other() -> None:
+    """On uvloop, whose handle of what is due at once does not say when."""
+    ended: list[str] = []
+
+    async def start() -> None:
+        alarm, over = Alarm(), asyncio.Event()
+        Deadline(0.0).start(alarm, over.set)
+        Deadline(60.0).start(alarm, lambda: ended.append("too early"))
+        await asyncio.wait_for(over.wait(), 20)
+
+    with asyncio.Runner(loop_factory=pytest.importorskip("uvloop").new_event_loop) as runner:
+        runner.run(start())
+    assert ended == []

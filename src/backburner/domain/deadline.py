@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 
 
@@ -14,10 +15,12 @@ class Alarm:
     def __init__(self) -> None:
         self._set: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        """When the timer rings; not every loop's handles say so."""
 
     def add(self, deadline: Deadline) -> None:
         self._set.add(deadline)
-        if self._timer is None or deadline.until < self._timer.when():
+        if deadline.until < self._due:
             self._ring_at(deadline.until)
 
     def discard(self, deadline: Deadline) -> None:
@@ -28,9 +31,10 @@ class Alarm:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(time, self._ring, time)
+        self._due = time
 
     def _ring(self, time: float) -> None:
-        self._timer = None
+        self._timer, self._due = None, math.inf
         reached = [deadline for deadline in self._set if deadline.until <= time]
         self._set.difference_update(reached)
         if self._set:

@@ -112,6 +112,12 @@ DELETE_WORKER = Statement(
         workers.c.id == bindparam("worker"), ~exists(select(leases.c.job_id).where(leases.c.worker_id == workers.c.id))
     )
 )
-_held = Ending.select().join(leases, leases.c.job_id == jobs.c.id).order_by(jobs.c.id.desc())
+# Of a job that was settled while its row was waited for, the lease is seen as it was: the job's own row tells.
+_held = (
+    Ending.select()
+    .join(leases, leases.c.job_id == jobs.c.id)
+    .where(jobs.c.status == "running", jobs.c.attempt == leases.c.attempt)
+    .order_by(jobs.c.id.desc())
+)
 READ_HELD = Statement(_held.where(leases.c.worker_id == bindparam("worker")).with_for_update(of=jobs))
 READ_LOST = Family(lambda among: _held.where(among(leases.c.worker_id)).with_for_update(of=jobs, skip_locked=True))

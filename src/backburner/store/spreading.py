@@ -210,7 +210,7 @@ def _veil_error(error: str | None) -> str | None:
 def _count(batch: Batch, facade: Facade, state: State, started: int | None) -> None:
     ran, waited = 0, 0
     if Status(state.status).finished and started is not None and state.finished_at is not None:
-        ran, waited = state.finished_at - started, started - facade.created_at
+        ran, waited = max(state.finished_at - started, 0), max(started - facade.created_at, 0)  # clocks are put back
     batch.count(facade.owner, facade.task, facade.queue, facade.status, -1)
     batch.count(facade.owner, facade.task, facade.queue, state.status, 1, ran, waited)
 
