@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from backburner import Backburner, ConfigurationError, Run, Status
 from backburner.domain.errors import DuplicateJob
-from backburner.domain.operations import Cancel, Execution, ExpireWaiting, GetJob, JobEvents, OwnerEvents
+from backburner.domain.operations import Cancel, Claim, Execution, ExpireWaiting, GetJob, JobEvents, OwnerEvents
 from tests.support.backends import Backend, backburner_on
 from tests.support.hearing import Ear
 from tests.support.making import claim, complete, kinds, log_of, look, register
@@ -178,6 +178,20 @@ def test_a_key_that_a_live_job_has_is_rejected_where_the_task_says_so(bb: Backbu
         other = bb.submit_in(carrier, once.using(key="l"))
         commit()
     assert exists(bb, other.id)
+
+
+def test_the_job_that_has_the_key_says_what_it_waits_for(bb: Backburner, carry: Open) -> None:
+    @bb.task(concurrency=1)
+    async def single(run: Run) -> None:
+        return None
+
+    before = single.using(key="first").submit_sync()
+    holder = single.using(key="second").submit_sync()
+    (running,) = bb.store.write_sync(Claim(register(bb.store), {single.name: single.limit}, 2)).jobs
+    assert running.id == before.id
+    with carry(bb) as (carrier, _, _):
+        found = bb.submit_in(carrier, single.using(key="second"))
+    assert (found.id, found.record.waiting_for) == (holder.id, "limit")
 
 
 def test_delay_run_at_and_expiry_hold(bb: Backburner, noted: Any, carry: Open) -> None:

@@ -15,7 +15,7 @@ from ..domain.job import NewJob
 from ..domain.operations import Submitted
 from ..ports import Hint, Signal
 from .batch import Batch
-from .connection import Connection, Language, Row, Statement
+from .connection import ARRAY, Connection, Family, Language, Row, Statement
 from .database import Database
 from .keying import take_keys
 from .session import Borrowed
@@ -138,6 +138,11 @@ class ThroughSQLAlchemy(Connection):
     def one(self, statement: Statement, **parameters: Any) -> Row | None:
         row = self._execute(statement, parameters).first()
         return None if row is None else tuple(row)
+
+    def among(self, family: Family, values: Sequence[str], **parameters: Any) -> list[Row]:
+        if not self.language.arrays:
+            return super().among(family, values, **parameters)
+        return self.all(family.with_array(), **{ARRAY: list(values)}, **parameters) if values else []
 
     def ask(self, sql: str) -> Row:
         return tuple(self._through.exec_driver_sql(sql).one())
