@@ -58,13 +58,12 @@ def history(folder: Path) -> Figures:
     """A claim of ten jobs with a million finished ones against an empty store, and counting them, on each database."""
     figures: Figures = {}
     for name, backend in BACKENDS.items():
-        with _store(backend, folder) as store:
-            empty = _claims(store)
-            _fill(store, name)
-            full = _claims(store)
-            figures[f"{name}_claim_ms"] = full
-            figures[f"{name}_claim_history_ratio"] = full / empty
-            figures[f"{name}_count_ms"] = _counts(store)
+        with _store(backend, folder, "empty") as empty, _store(backend, folder, "full") as full:
+            _fill(full, name)
+            little, much = _claims(empty, full)
+            figures[f"{name}_claim_ms"] = much
+            figures[f"{name}_claim_history_ratio"] = much / little
+            figures[f"{name}_count_ms"] = _counts(full)
     return figures
 
 
@@ -93,8 +92,9 @@ def _idle_cpu(env: dict[str, str], seconds: int) -> float:
 
 
 @contextlib.contextmanager
-def _store(backend: Backend, folder: Path) -> Iterator[SQLStore]:
-    with backend.fresh(folder) as url:
+def _store(backend: Backend, folder: Path, name: str) -> Iterator[SQLStore]:
+    (folder / name).mkdir(exist_ok=True)
+    with backend.fresh(folder / name) as url:
         store = SQLStore(backend.open(url), lambda hint: None)
         try:
             yield store
@@ -102,22 +102,26 @@ def _store(backend: Backend, folder: Path) -> Iterator[SQLStore]:
             store.close()
 
 
-def _claims(store: SQLStore) -> float:
-    """The median of claims in milliseconds; what was claimed is settled before the next."""
-    worker = new_id()
-    store.write_sync(RegisterWorker(worker, 3600.0, ("noop",)))
-    store.write_sync(Submit(tuple(NewJob(new_id(), "noop", "{}") for _ in range(CLAIMS * 10))))
-    took = []
+def _claims(*stores: SQLStore) -> list[float]:
+    """The median of claims on each store, in milliseconds: by turns, so that all see the same machine. What was claimed
+    is settled before the next."""
+    workers = [new_id() for _ in stores]
+    for worker, store in zip(workers, stores, strict=True):
+        store.write_sync(RegisterWorker(worker, 3600.0, ("noop",)))
+        store.write_sync(Submit(tuple(NewJob(new_id(), "noop", "{}") for _ in range(CLAIMS * 10))))
+    took: list[list[float]] = [[] for _ in stores]
     for _ in range(CLAIMS):
-        began = time.perf_counter()
-        jobs = store.write_sync(Claim(worker, {"noop": UNLIMITED}, 10)).jobs
-        took.append((time.perf_counter() - began) * 1000)
-        assert len(jobs) == 10
-        for job in jobs:
-            store.write_sync(Settle(Execution(job.id, job.attempt), Completed("null")))
-    while store.write_sync(FoldCounts()):
-        pass
-    return statistics.median(took)
+        for number, store in enumerate(stores):
+            began = time.perf_counter()
+            jobs = store.write_sync(Claim(workers[number], {"noop": UNLIMITED}, 10)).jobs
+            took[number].append((time.perf_counter() - began) * 1000)
+            assert len(jobs) == 10
+            for job in jobs:
+                store.write_sync(Settle(Execution(job.id, job.attempt), Completed("null")))
+    for store in stores:
+        while store.write_sync(FoldCounts()):
+            pass
+    return [statistics.median(each) for each in took]
 
 
 def _fill(store: SQLStore, name: str) -> None:
