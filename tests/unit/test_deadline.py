@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -75,8 +76,9 @@ async def test_one_whose_time_is_over_when_it_starts_ends_at_once_and_hinders_no
     loop, over, alarm = asyncio.get_running_loop(), asyncio.Event(), Alarm()
     later = loop.call_at
 
-    def call_at(when: float, callback: Callable[..., object], *args: object) -> asyncio.Handle:
-        return loop.call_soon(callback, *args) if when <= loop.time() else later(when, callback, *args)
+    def call_at(when: float, callback: Callable[..., object], *args: Any, **more: Any) -> asyncio.Handle:
+        due = when <= loop.time()
+        return loop.call_soon(callback, *args, **more) if due else later(when, callback, *args, **more)
 
     monkeypatch.setattr(loop, "call_at", call_at)
     Deadline(0.0).start(alarm, over.set)
