@@ -11,7 +11,7 @@ from typing import Any
 
 from .domain.errors import CommandFailed, CommandTimeout, ConfigurationError, InvalidArguments
 from .process_group import describe_end, end_group, send
-from .threads import to_its_end
+from .threads import to_its_end, whole
 
 MOST_OUTPUT = 16 * 1024 * 1024
 """Bytes that a program may write to its standard output, and as many to its standard error."""
@@ -39,7 +39,7 @@ async def run_command(
     check: bool,
 ) -> CommandResult:
     """See `backburner.Run.command`."""
-    program = await _start(arguments, input, env, cwd)
+    program = await whole(_start(arguments, input, env, cwd), Program.end)
     name = os.path.basename(os.fspath(arguments[0]))
     try:
         async with asyncio.timeout(timeout):

@@ -88,6 +88,25 @@ async def to_its_end(awaitable: Awaitable[R], when_cancelled: Callable[[], None]
     return result
 
 
+async def whole(starting: Awaitable[R], undo: Callable[[R], Awaitable[object]]) -> R:
+    """Await a start that must not be cancelled half-way: whoever is cancelled meanwhile undoes it once it is whole.
+
+    Where the start of a process is cancelled between its fork and its pipes, asyncio kills that process alone and then
+    waits until its pipes are closed, which those whom it has started keep open.
+    """
+    future = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await to_its_end(_undone(future, undo))
+        raise
+
+
+async def _undone(starting: asyncio.Future[R], undo: Callable[[R], Awaitable[object]]) -> None:
+    with contextlib.suppress(Exception):  # nothing was started
+        await undo(await starting)
+
+
 class Calls:
     """What one thread, or several, wait for on an event loop."""
 

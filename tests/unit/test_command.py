@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -134,6 +135,34 @@ async def test_a_cancelled_call_ends_the_program_and_what_it_started(tmp_path: P
         await running
     for pid in pids:
         await asyncio.to_thread(until_gone, pid)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_call_that_is_cancelled_while_its_program_starts_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, turns: int
+) -> None:
+    """However far the event loop has come with it, and however far it has come itself."""
+    pids: list[int] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        process = popen(*arguments, **options)
+        pids.extend(pids_of_family(tmp_path))
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    running = asyncio.create_task(call(*family("mild", tmp_path)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(running), PATIENCE)
+        for pid in pids:
+            await asyncio.to_thread(until_gone, pid)
+    finally:
+        for pid in pids[:1]:  # a failure is told at once
+            process_group.send(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("kind", ["mild", "stubborn"])

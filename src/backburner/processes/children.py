@@ -18,7 +18,7 @@ from ..domain.job import Claimed
 from ..ports import Store
 from ..process_group import TERM_GRACE, describe_end, end_group, send
 from ..settings import Settings
-from ..threads import to_its_end
+from ..threads import to_its_end, whole
 from .address import address_of
 from .line import Kind, Line, Message, Order, pack_error, unpack_error
 
@@ -73,12 +73,7 @@ class Children:
             if not child.ended.done():
                 return child
             await self._discard(child)
-        starting = asyncio.ensure_future(ChildProcess.start())
-        try:
-            child = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await to_its_end(_end_when_started(starting))
-            raise
+        child = await whole(ChildProcess.start(), _kill)
         self._all.add(child)
         return child
 
@@ -218,8 +213,7 @@ class Raised(Exception):
         self.error = error
 
 
-async def _end_when_started(starting: asyncio.Future[ChildProcess]) -> None:
-    child = await starting
+async def _kill(child: ChildProcess) -> None:
     child.kill()
     await child.end()
 
