@@ -52,8 +52,7 @@ class Parameters:
 
     def complete(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """With the defaults of what was left out."""
-        defaults = {each.name: each.default for each in self._parameters if each.default is not each.empty}
-        return {**defaults, **args}
+        return {**self.defaults, **args}
 
     def check(self, args: Any) -> dict[str, Any]:
         """Arguments from outside, held against the annotations. Raises `InvalidArguments` naming each field."""

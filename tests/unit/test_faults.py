@@ -26,26 +26,12 @@ from backburner.store.sqlite import SQLite
 from backburner.store.store import SQLStore
 from backburner.worker.looking import Looker
 from tests.support.making import look, new_job, start
-from tests.support.migrated import copy_migrated
 
 PATIENCE = 20.0
 
 
 class Broken(Exception):
     """A mistake of the engine's own."""
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> SQLite:
-    copy_migrated(tmp_path / "jobs.db")
-    return SQLite(str(tmp_path / "jobs.db"))
-
-
-@pytest.fixture
-def store(database: SQLite) -> Iterator[SQLStore]:
-    store = SQLStore(database, lambda hint: None)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,6 @@ from backburner.store.sqlite import SQLite
 from backburner.store.store import SQLStore
 from tests.support.making import complete, kinds, log_of, look, new_job, start, submit
 from tests.support.migrated import copy_migrated
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> SQLite:
-    copy_migrated(tmp_path / "jobs.db")
-    return SQLite(str(tmp_path / "jobs.db"))
-
-
-@pytest.fixture
-def store(database: SQLite) -> Iterator[SQLStore]:
-    store = SQLStore(database, lambda hint: None)
-    yield store
-    store.close()
 
 
 def descriptors() -> int:

@@ -74,7 +74,6 @@ def doctor(url: str | None, database_url: str | None) -> None:
 
 
 def _load(target: str | None) -> Backburner:
-
     from ..loading import load_backburner
 
     return load_backburner(target) if target else Backburner(settings=load_settings())

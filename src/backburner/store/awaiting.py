@@ -15,6 +15,7 @@ from . import tables
 from .batch import Batch, Ended, insert_all
 from .connection import Family, Statement
 from .erasing import READ_POINTERS
+from .leaving import LEAVE_PARKED, LEAVE_SCHEDULED, LEAVE_WAITS
 from .lining import Lined
 
 jobs, waits = tables.jobs, tables.waits
@@ -129,6 +130,3 @@ INSERT_WAIT = Statement(insert_all(waits, "job_id", "child_id"))
 READ_WAITS = Family(lambda among: select(waits.c.job_id, waits.c.child_id).where(among(waits.c.child_id)))
 DELETE_WAIT = Statement(delete(waits).where(waits.c.job_id == bindparam("job"), waits.c.child_id == bindparam("child")))
 STILL_WAITING = Family(lambda among: select(waits.c.job_id).where(among(waits.c.job_id)).distinct())
-LEAVE_PARKED = Statement(delete(tables.parked).where(tables.parked.c.job_id == bindparam("job")))
-LEAVE_SCHEDULED = Statement(delete(tables.scheduled).where(tables.scheduled.c.job_id == bindparam("job")))
-LEAVE_WAITS = Statement(delete(waits).where(waits.c.job_id == bindparam("job")))

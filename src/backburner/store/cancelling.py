@@ -15,6 +15,7 @@ from . import tables
 from .batch import Batch, Ended
 from .connection import Family, Row, Statement
 from .keying import leave_key
+from .leaving import LEAVE_LINE
 from .sharing import hold_all, without_jobs
 from .submitting import submitted_data
 
@@ -85,11 +86,6 @@ def _cancel_at_once(batch: Batch, rows: Sequence[Row]) -> None:
     connection.many(CANCEL, updates)
 
 
-LEAVE_LINE = [
-    Statement(delete(table).where(table.c.job_id == bindparam("job")))
-    for table in (tables.parked, tables.waits, tables.scheduled, tables.blocked, tables.ready, tables.deadlines)
-]
-"""In this order: a job may be on its way from one to the next."""
 HOLD_UNFINISHED = Family(
     lambda among: (
         select(

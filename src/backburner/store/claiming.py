@@ -16,10 +16,10 @@ from ..domain.job import Claimed, KeptStep
 from ..domain.json import decode, encode
 from ..domain.operations import Claim, Claims
 from . import tables
-from .awaiting import LEAVE_PARKED, LEAVE_WAITS
 from .batch import Batch, insert_all
 from .connection import Family, Row, Statement
 from .failing import expire
+from .leaving import LEAVE_DEADLINES, LEAVE_PARKED, LEAVE_SCHEDULED, LEAVE_WAITS
 from .limiting import Rooms, set_aside
 from .merging import Head, Line, merge
 from .submitting import Waiting, announce, is_unannounced
@@ -56,7 +56,7 @@ def claim(batch: Batch, operation: Claim) -> Claims:
 def move_due(batch: Batch) -> tuple[int, int | None]:
     """Put delayed jobs whose time has come into the line; answers how many, and when the next one is due."""
     due = batch.connection.all(FIND_DUE, now=batch.now, count=AT_ONCE)
-    batch.connection.many(DELETE_SCHEDULED, [{"job": job} for job, *_ in due])
+    batch.connection.many(LEAVE_SCHEDULED, [{"job": job} for job, *_ in due])
     perhaps_parked = [{"job": job} for job, *_, attempt in due if attempt]
     batch.connection.many(LEAVE_PARKED, perhaps_parked)
     batch.connection.many(LEAVE_WAITS, perhaps_parked)
@@ -163,7 +163,7 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
     connection.many(INSERT_LEASE, held, worker_id=worker, cancel_requested=False)
     connection.many(START_JOB, list(begun.values()), now=batch.now)
     timely = [{"job": head.job} for head in picked if head.expires_at is not None]
-    connection.many(DELETE_DEADLINE, timely)
+    connection.many(LEAVE_DEADLINES, timely)
     _advance_clocks(batch, picked)
     kept = _resume(batch, [head for head in picked if head.attempt], begun)
     return tuple(
@@ -240,7 +240,6 @@ FIND_DUE = Statement(
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True, of=scheduled)
 )
-DELETE_SCHEDULED = Statement(delete(scheduled).where(scheduled.c.job_id == bindparam("job")))
 OPEN_LINES = Statement(
     select(lines.c.queue, lines.c.task).where(
         exists(select(ready.c.job_id).where(ready.c.queue == lines.c.queue, ready.c.task == lines.c.task)),
@@ -294,7 +293,6 @@ START_JOB = Statement(
     ),
     same=("now",),
 )
-DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
 HOLD_CLOCKS = Statement(
     select(tables.clocks.c.rank, tables.clocks.c.time)
     .where(tables.clocks.c.queue == bindparam("queue"))

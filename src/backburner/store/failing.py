@@ -16,9 +16,10 @@ from ..domain.notifications import default_notice
 from ..domain.operations import ExpireWaiting, FailUnknown
 from . import tables
 from .batch import Batch, Ended, insert_all
-from .cancelling import LEAVE_LINE, detach
+from .cancelling import detach
 from .connection import Family, Statement
 from .keying import leave_key
+from .leaving import LEAVE_LINE
 from .sharing import hold_all
 from .submitting import announce, is_unannounced
 

@@ -15,6 +15,7 @@ from ..domain.operations import UNLIMITED, FreeBlocked, Limit
 from . import tables
 from .batch import Batch, insert_all
 from .connection import Family, Statement
+from .leaving import LEAVE_BLOCKED, LEAVE_READY
 from .lining import Lined
 from .merging import Head, Line
 
@@ -258,7 +259,6 @@ BRING_STARTS_BACK = Statement(
 """A clock that was put back must not stop a task until it has caught up."""
 COUNT_STARTS = Statement(select(func.count(), func.min(starts.c.at)).where(starts.c.task == bindparam("task")))
 INSERT_START = Statement(insert_all(starts, *(column.name for column in starts.columns)))
-LEAVE_READY = Statement(delete(tables.ready).where(tables.ready.c.job_id == bindparam("job")))
 INSERT_BLOCKED = Statement(insert_all(blocked, *(column.name for column in blocked.columns)))
 FIRST_BLOCKED = Statement(
     select(
@@ -275,5 +275,4 @@ FIRST_BLOCKED = Statement(
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
 )
-LEAVE_BLOCKED = Statement(delete(blocked).where(blocked.c.job_id == bindparam("job")))
 BLOCKED_OWNERS = Statement(select(blocked.c.scope, blocked.c.owner).distinct())

@@ -21,6 +21,7 @@ from . import tables
 from .batch import Batch, Entry
 from .connection import Family, Row, Statement
 from .erasing import READ_POINTERS
+from .leaving import LEAVE_BLOCKED, LEAVE_READY
 from .lining import Lined
 from .retelling import retell, story_of
 from .spreading import (
@@ -323,6 +324,4 @@ FORGET_UNANSWERED = Statement(
     )
 )
 READ_READY = Statement(select(tables.ready.c.since).where(tables.ready.c.job_id == bindparam("job")))
-LEAVE_READY = Statement(delete(tables.ready).where(tables.ready.c.job_id == bindparam("job")))
 READ_BLOCKED = Statement(select(tables.blocked.c.since).where(tables.blocked.c.job_id == bindparam("job")))
-LEAVE_BLOCKED = Statement(delete(tables.blocked).where(tables.blocked.c.job_id == bindparam("job")))

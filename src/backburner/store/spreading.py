@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from ..domain import events
 from ..domain.ids import is_execution
@@ -18,6 +18,7 @@ from .batch import Batch, Ended, Entry
 from .connection import Row, Statement
 from .erasing import erase_orphan
 from .keying import leave_key
+from .leaving import LEAVE_DEADLINES
 
 jobs, shares, works, channels = tables.jobs, tables.shares, tables.works, tables.channels
 
@@ -114,7 +115,7 @@ def tell(batch: Batch, facade: Facade, state: State, entries: Iterable[Entry], v
         leave_key(batch, facade.job, facade.task, facade.owner, facade.key)
         batch.ended.append(Ended(facade.job, Status(state.status), bool(facade.awaited), facade.batch_id))
     if facade.expires_at is not None and (state.attempt or state.finished_at is not None):
-        batch.connection.run(DELETE_DEADLINE, job=facade.job)
+        batch.connection.run(LEAVE_DEADLINES, job=facade.job)
     facade.status = state.status
     return {
         **asdict(replace(state, input_tokens=0, output_tokens=0, cost=None) if veiled else state),
@@ -229,7 +230,6 @@ READ_LIVE = Statement(
 )
 READ_STATE = Statement(select(*STATE).where(jobs.c.id == bindparam("execution")))
 READ_LEAD = Statement(select(works.c.lead).where(works.c.execution_id == bindparam("execution")))
-DELETE_DEADLINE = Statement(delete(tables.deadlines).where(tables.deadlines.c.job_id == bindparam("job")))
 MARK_UNFOLDED = Statement(
     lambda insert: (
         insert(channels)
