@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
-from psycopg import errors
 
 from backburner.domain.errors import StoreUnavailable
 from backburner.domain.job import Status
@@ -62,28 +60,6 @@ def test_a_connection_that_the_server_ends_in_a_transaction_says_why(
         store.write_sync(operation)
     with pytest.raises(StoreUnavailable, match="Connection refused"):
         submit(store)
-
-
-def test_the_drivers_complaint_about_its_pipeline_does_not_hide_what_the_server_said(
-    server: PrivatePostgres,
-) -> None:
-    database = Postgres(server.url)
-    raw = database.open_writer()
-    try:
-        database.begin(raw)
-        raw._entered.callback(_complain)
-        with pytest.raises(errors.AdminShutdown):
-            database.lend(raw)
-    finally:
-        raw.close()
-
-
-def _complain() -> None:
-    """As psycopg does when its pipeline ends before it has noticed that the connection is gone."""
-    try:
-        raise errors.AdminShutdown("terminating connection due to administrator command")
-    except errors.AdminShutdown:
-        raise psycopg.OperationalError("cannot exit pipeline mode while busy")  # noqa: B904  # as there
 
 
 def test_a_newcomer_takes_nobody_for_dead_who_has_yet_to_take_his_lock_again(

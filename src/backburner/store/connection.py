@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, bindparam
@@ -38,8 +38,6 @@ class Language:
     skips_locked: bool
     insert: Callable[[Any], Any]
     engine_options: Mapping[str, Any] = field(default_factory=dict)
-    count_rows: Callable[[Any], int] = attrgetter("rowcount")
-    """How many rows the statement of a cursor touched, which may have to be waited for."""
 
     @property
     def name(self) -> str:
@@ -181,8 +179,7 @@ class Connection:
     def run(self, statement: Statement, **parameters: Any) -> int:
         """Execute; answers how many rows it touched."""
         sql, names, constants = statement.single(self.language)
-        cursor = self.raw.execute(sql, _values(names, constants, parameters))
-        return self.language.count_rows(cursor)
+        return int(self.raw.execute(sql, _values(names, constants, parameters)).rowcount)
 
     def many(self, statement: Statement, rows: Sequence[dict[str, Any]], **same: Any) -> None:
         """Execute once for each row; every row has the same names, and ``same`` goes with each of them."""

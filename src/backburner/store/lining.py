@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, case, select
+from sqlalchemy import BigInteger, bindparam, case, select
 
 from . import tables
 from .connection import Connection, Statement
@@ -86,15 +86,13 @@ def _row(job: Lined) -> dict[str, Any]:
 
 
 def _take_turns(insert: Any) -> Any:
+    time, count = bindparam("time", type_=BigInteger), bindparam("count", type_=BigInteger)
     clause = insert(turns).values(
-        queue=bindparam("queue"),
-        rank=bindparam("rank"),
-        owner=bindparam("owner"),
-        finish=bindparam("time") + bindparam("count"),
+        queue=bindparam("queue"), rank=bindparam("rank"), owner=bindparam("owner"), finish=time + count
     )
-    behind = case((turns.c.finish > bindparam("time"), turns.c.finish), else_=bindparam("time"))
+    behind = case((turns.c.finish > time, turns.c.finish), else_=time)
     return clause.on_conflict_do_update(
-        index_elements=["queue", "rank", "owner"], set_={"finish": behind + bindparam("count")}
+        index_elements=["queue", "rank", "owner"], set_={"finish": behind + count}
     ).returning(turns.c.finish)
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable, StoreUnreachable
 from .connection import Connection, Language
+from .pipeline import Pipelined
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -81,7 +82,7 @@ class Postgres:
 
     concurrent = True
     widest_batch = 500
-    widest_claim = 200
+    widest_claim = 400
 
     def __init__(self, url: str) -> None:
         self.address = url
@@ -93,7 +94,6 @@ class Postgres:
             skips_locked=True,
             insert=insert,
             engine_options={"use_native_hstore": False},
-            count_rows=count_rows,
         )
         self._whereabouts: list[Any] = []
         self._farewell: str | None = None
@@ -178,7 +178,6 @@ class Postgres:
             raise psycopg.OperationalError("the transaction was not committed")
 
     def roll_back(self, raw: Any) -> None:
-        raw.spoil()
         with contextlib.suppress(psycopg.Error):
             raw.leave_pipeline()
         with contextlib.suppress(psycopg.Error):
@@ -186,7 +185,7 @@ class Postgres:
                 raw.execute("ROLLBACK")
 
     def is_lost(self, raw: Any) -> bool:
-        return bool(raw.closed or raw.broken or raw.spoiled)
+        return bool(raw.closed or raw.broken)
 
     @contextlib.contextmanager
     def snapshot(self, raw: Any) -> Iterator[None]:
@@ -311,16 +310,6 @@ class Postgres:
         self._locks.close()
 
 
-def _first(error: psycopg.Error) -> psycopg.Error:
-    """What went wrong before, where it was the server that said so."""
-    before = error.__context__
-    while isinstance(before, psycopg.Error):
-        if before.sqlstate is not None:
-            return before
-        before = before.__context__
-    return error
-
-
 def _reason(error: psycopg.Error) -> str:
     """In one line; of several addresses that were tried, of one where the server refused, else of the last."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -350,42 +339,6 @@ def _in_transaction(driver: Any) -> bool:
         return bool(info.transaction_status != TransactionStatus.IDLE)
     asked = getattr(driver, "is_in_transaction", None)
     return bool(asked()) if asked is not None else not getattr(driver, "autocommit", False)
-
-
-class Pipelined(psycopg.Connection[Any]):
-    """A connection that can send statements without waiting for the answer of each."""
-
-    _entered: contextlib.ExitStack | None = None
-    _pipe: psycopg.Pipeline | None = None
-    spoiled = False
-    """Whether a pipeline broke off: the driver may take statements for prepared that never were."""
-
-    def spoil(self) -> None:
-        self.spoiled = self.spoiled or self._pipe is not None
-
-    def enter_pipeline(self) -> None:
-        if self._entered is None:
-            self._entered = contextlib.ExitStack()
-            self._pipe = self._entered.enter_context(self.pipeline())
-
-    def receive_all(self) -> None:
-        if self._pipe is not None:
-            self._pipe.sync()
-
-    def leave_pipeline(self) -> None:
-        """Waits for all answers; raises the first error among them, not what the driver then says of its pipeline."""
-        entered, self._entered, self._pipe = self._entered, None, None
-        if entered is not None:
-            try:
-                entered.close()
-            except psycopg.Error as error:
-                raise _first(error) from None
-
-
-def count_rows(cursor: Any) -> int:
-    if isinstance(cursor.connection, Pipelined):
-        cursor.connection.receive_all()
-    return int(cursor.rowcount)
 
 
 class Free:
