@@ -128,7 +128,8 @@ def test_every_statement_of_the_store_says_what_its_parameters_are(raw: Pipeline
             statement = found.with_array() if isinstance(found, Family) else found
             if isinstance(statement, Statement):
                 statement.single(language)
-                texts.update(sql for sql, *_ in (statement._single | statement._bulk).values())
+                written = statement._single.get(language.name), statement._bulk.get(language.name)
+                texts.update(each[0] for each in written if each is not None)
     assert len(texts) > 100
     refused = {}
     for sql in texts:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
@@ -18,13 +19,15 @@ from ..domain.operations import Usage
 from ..domain.timing import Timing
 from ..ports import Hint
 from . import tables
-from .connection import Connection, Statement
+from .connection import Clock, Connection, Statement
 from .lining import Lined, line_up
 from .usage import OwnDay, add_to_days
 
 COUNTED = ("owner", "task", "queue", "status")
 
 
+KnownLines = Callable[[int], set[tuple[str, str]]]
+"""From the time to the lines that are known to be in the store."""
 Entry = tuple[str, str]
 """A kind of event and its data, as JSON text."""
 
@@ -44,15 +47,15 @@ class Batch:
     the commit: what many transactions write to is locked last, and in one order.
 
     ``careful`` is set when the operations of a failed batch are replayed one at a time: one of them may already be
-    on disk. ``lines`` are those that are known to be in the store. Whoever ends jobs adds them to ``ended``;
+    on disk. Whoever ends jobs adds them to ``ended``;
     ``batches`` is by how many the unfinished jobs of each batch change otherwise.
     """
 
     def __init__(
-        self, connection: Connection, now: int, careful: bool = False, lines: set[tuple[str, str]] | None = None
+        self, connection: Connection, clock: Clock, careful: bool = False, lines: KnownLines = lambda now: set()
     ) -> None:
         self.connection = connection
-        self.now = now
+        self._clock = clock
         self.careful = careful
         self.work = False
         self.cancel = False
@@ -61,12 +64,17 @@ class Batch:
         self.batches: Counter[str] = Counter()
         self.untold: dict[str, list[Entry]] = {}
         """What shared executions have emitted and those who share them have not been told."""
-        self._lines = lines or set()
+        self._known_lines = lines
         self._events: list[dict[str, Any]] = []
         self._lined: list[Lined] = []
         self._counts: dict[tuple[str, str, str, str], list[int]] = {}
         self._taken: dict[OwnDay, Usage] = {}
         self._measured: dict[tuple[str, str, str, str], Timing] = {}
+
+    @cached_property
+    def now(self) -> int:
+        """When the transaction began, microseconds since the epoch."""
+        return self._clock()
 
     def line_up(self, job: Lined) -> None:
         """Put a job into the line; workers are told."""
@@ -160,7 +168,7 @@ class Batch:
         """What was lined up so far is in the line; answers whether there was anything."""
         lined, self._lined = self._lined, []
         if lined:
-            self.new_lines |= line_up(self.connection, lined, self._lines | self.new_lines, self.now)
+            self.new_lines |= line_up(self.connection, lined, self._known_lines(self.now) | self.new_lines, self.now)
         return bool(lined)
 
     def unwritten(self, job: str) -> list[Entry]:

@@ -184,19 +184,13 @@ def start(batch: Batch, chosen: Picked, worker: str) -> tuple[Claimed, ...]:
 
 
 def _advance_clocks(batch: Batch, picked: Sequence[Head]) -> None:
-    """The time of a line is the turn that was taken last. Where somebody else moves it just now, that will do."""
+    """The time of a line is the turn that was taken last."""
     latest: dict[tuple[str, int], int] = {}
     for head in picked:
         place = head.queue, head.rank
         latest[place] = max(head.turn, latest.get(place, 0))
-    held: dict[tuple[str, int], int] = {}
-    for queue in sorted({queue for queue, _ in latest}):
-        held |= {(queue, rank): time for rank, time in batch.connection.all(HOLD_CLOCKS, queue=queue)}
     for (queue, rank), turn in sorted(latest.items()):
-        if (queue, rank) not in held:
-            batch.connection.send(INSERT_CLOCK, queue=queue, rank=rank, time=turn)
-        elif held[queue, rank] < turn:
-            batch.connection.send(SET_CLOCK, queue_=queue, rank_=rank, time=turn)
+        batch.connection.send(ADVANCE_CLOCK, queue_=queue, rank_=rank, turn=turn)
 
 
 def _resume(batch: Batch, again: Sequence[Head], begun: Mapping[str, dict[str, Any]]) -> dict[str, list[KeptStep]]:
@@ -293,23 +287,24 @@ START_JOB = Statement(
     ),
     same=("now",),
 )
-HOLD_CLOCKS = Statement(
-    select(tables.clocks.c.rank, tables.clocks.c.time)
-    .where(tables.clocks.c.queue == bindparam("queue"))
-    .with_for_update(skip_locked=True)
-)
-INSERT_CLOCK = Statement(
-    lambda insert: (
-        insert(tables.clocks)
-        .values(queue=bindparam("queue"), rank=bindparam("rank"), time=bindparam("time"))
-        .on_conflict_do_nothing(index_elements=["queue", "rank"])
-    )
-)
-SET_CLOCK = Statement(
+_clock = tables.clocks.alias()
+ADVANCE_CLOCK = Statement(
     update(tables.clocks)
-    .where(tables.clocks.c.queue == bindparam("queue_"), tables.clocks.c.rank == bindparam("rank_"))
-    .values(time=bindparam("time"))
+    .where(
+        tables.clocks.c.queue == bindparam("queue_"),
+        tables.clocks.c.rank
+        == select(_clock.c.rank)
+        .where(
+            _clock.c.queue == bindparam("queue_"),
+            _clock.c.rank == bindparam("rank_"),
+            _clock.c.time < bindparam("turn"),
+        )
+        .with_for_update(skip_locked=True)
+        .scalar_subquery(),
+    )
+    .values(time=bindparam("turn"))
 )
+"""Where somebody else moves it just now, that will do."""
 READ_VOID = Family(
     lambda among: (
         select(tables.channels.c.job_id, tables.channels.c.name, tables.channels.c.kept)

@@ -24,6 +24,8 @@ log = logging.getLogger("backburner.store")
 Row = tuple[Any, ...]
 Sql = tuple[str, tuple[str, ...], dict[str, Any]]
 """A statement, the order of its parameters, and the values of those that it brings itself."""
+Clock = Callable[[], int]
+"""Reads a time on the database's clock, microseconds since the epoch."""
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..domain.errors import StoreUnavailable
-from .connection import Connection, Language
+from .connection import Clock, Connection, Language
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -67,8 +67,9 @@ class Database(Protocol):
 
     def close(self, raw: Any) -> None: ...
 
-    def begin(self, raw: Any) -> int:
-        """Begin a write transaction; answers the time on the database's clock, microseconds since the epoch."""
+    def begin(self, raw: Any) -> Clock:
+        """Begin a write transaction; answers what reads the time of its beginning. Whether the connection still stands
+        may show only at the first answer."""
         ...
 
     def lend(self, raw: Any) -> None:

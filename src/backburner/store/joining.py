@@ -75,7 +75,7 @@ def _insert(
     """
     borrowed = isinstance(driver, Borrowed)
     now = database.now(driver) if borrowed else database.join(connection, driver)
-    instead = take_keys(Batch(connection, now), [job], set(), {job.id: job})
+    instead = take_keys(Batch(connection, lambda: now), [job], set(), {job.id: job})
     if not instead:
         insert_jobs(connection, [job], now, seq=0)
         connection.run(INSERT_UNANNOUNCED, job_id=job.id)

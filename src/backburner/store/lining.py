@@ -58,6 +58,8 @@ def _draw_turns(connection: Connection, jobs: Sequence[Lined]) -> None:
         for rank, time in connection.all(READ_CLOCKS, queue=queue)
         for queue in (queue,)
     }
+    for queue, rank in sorted({(each.queue, each.rank) for each in jobs} - times.keys()):
+        connection.send(INSERT_CLOCK, queue=queue, rank=rank, time=0)
     payers: dict[tuple[str, int, str], list[Lined]] = defaultdict(list)
     for each in jobs:
         if each.paid:
@@ -98,6 +100,13 @@ def _take_turns(insert: Any) -> Any:
 
 TAKE_TURNS = Statement(_take_turns)
 READ_CLOCKS = Statement(select(clocks.c.rank, clocks.c.time).where(clocks.c.queue == bindparam("queue")))
+INSERT_CLOCK = Statement(
+    lambda insert: (
+        insert(clocks)
+        .values(queue=bindparam("queue"), rank=bindparam("rank"), time=bindparam("time"))
+        .on_conflict_do_nothing(index_elements=["queue", "rank"])
+    )
+)
 INSERT_LINE = Statement(
     lambda insert: (
         insert(tables.lines)

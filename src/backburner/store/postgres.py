@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
 from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable, StoreUnreachable
-from .connection import Connection, Language
+from .connection import Clock, Connection, Language
 from .pipeline import Pipelined
 
 if TYPE_CHECKING:
@@ -157,11 +157,15 @@ class Postgres:
         """Raises what psycopg raises for an address that is none."""
         return {**CONNECTING, "application_name": f"backburner {purpose}", **conninfo_to_dict(self.address)}
 
-    def begin(self, raw: Any) -> int:
+    def begin(self, raw: Any) -> Clock:
         """What is sent until the commit waits for an answer only where one is asked for."""
         raw.enter_pipeline()
         raw.execute("BEGIN")
-        return self.now(raw)
+        now = self.stands_at
+        if now is not None:
+            return lambda: now
+        shift, asked = self.shift, raw.execute(CLOCK)
+        return lambda: int(asked.fetchone()[0]) + shift
 
     def lend(self, raw: Any) -> None:
         for setting in PLANS:

@@ -11,7 +11,7 @@ from ..domain.ids import is_execution
 from ..domain.operations import DeclareRetention, FindPrunable, Prunable, Prune, PruneLine, PruneNotifications
 from . import tables
 from .batch import Batch, insert_all
-from .claiming import HOLD_CLOCKS
+from .claiming import ADVANCE_CLOCK
 from .connection import Connection, Family, Statement
 from .erasing import erase_jobs, erase_orphan
 from .resting import remove_rested
@@ -87,9 +87,7 @@ def prune_line(batch: Batch, operation: PruneLine) -> bool:
     """An owner whose last turn has passed begins anew at the time of the line; so does everybody where a line is
     empty, its time being the last turn that was given (which is how start-time fair queueing ends a busy period)."""
     for queue, rank, finish in batch.connection.all(EMPTY_LINES):
-        held: dict[int, int] = dict(batch.connection.all(HOLD_CLOCKS, queue=queue))
-        if held.get(rank, finish) < finish:
-            batch.connection.run(SET_TIME, queue_=queue, rank_=rank, time=finish)
+        batch.connection.send(ADVANCE_CLOCK, queue_=queue, rank_=rank, turn=finish)
     passed = batch.connection.all(PASSED_TURNS, count=AT_ONCE)
     batch.connection.many(
         DELETE_TURN, [{"queue": queue, "rank": rank, "owner": owner} for queue, rank, owner in passed]
@@ -159,11 +157,6 @@ EMPTY_LINES = Statement(
     )
     .group_by(clocks.c.queue, clocks.c.rank)
     .order_by(clocks.c.queue, clocks.c.rank)
-)
-SET_TIME = Statement(
-    update(clocks)
-    .where(clocks.c.queue == bindparam("queue_"), clocks.c.rank == bindparam("rank_"))
-    .values(time=bindparam("time"))
 )
 PASSED_TURNS = Statement(
     select(turns.c.queue, turns.c.rank, turns.c.owner)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from ..domain.errors import BackburnerError, ConfigurationError, StoreUnavailable
-from .connection import Connection, Language
+from .connection import Clock, Connection, Language
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ class SQLite:
         """The database's clock is this machine's: SQLite never leaves it."""
         return time.time_ns() // 1000 + self.shift if self.stands_at is None else self.stands_at
 
-    def begin(self, raw: Any) -> int:
+    def begin(self, raw: Any) -> Clock:
         raw.execute("BEGIN IMMEDIATE")
-        return self.now(raw)
+        now = self.now(raw)
+        return lambda: now
 
     def lend(self, raw: Any) -> None:
         """Its own statements are executed no differently."""

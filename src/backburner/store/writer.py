@@ -183,8 +183,8 @@ class Writer:
             return
         if rest:
             self._waiting.extendleft(reversed(rest))
+        self._tell(hint)  # first: it has further to go
         self._answer(answers)
-        self._tell(hint)
         paused = self._turn is not None and self._turn.pause_for_others()
         if paused:
             self._crowded = time.monotonic()
@@ -192,10 +192,14 @@ class Writer:
         self._width = self._database.widest_batch if calm else NARROW_BATCH
 
     def _repeat(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
-        """The transaction, again where the database chose it as the victim of a deadlock."""
+        """The transaction, again where the database chose it as the victim of a deadlock, or where the connection had
+        been lost since it was last used."""
         for number in range(REPEATS + 1):
             try:
                 return self._transaction(taken, careful)
+            except _Stale as stale:
+                if number == REPEATS:
+                    raise StoreUnavailable(str(stale)) from stale
             except Exception as error:
                 if not self._database.repeatable(error):
                     raise
@@ -207,20 +211,23 @@ class Writer:
     def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
         turn, connection, fresh = self._open()
         turn.take()
+        may_be_stale = not fresh
         try:
-            connection, now = self._begin(connection, fresh)
-            if abs(now - self._lines_since) > LINES_KNOWN:
-                self._lines, self._lines_since = set(), now
-            batch = Batch(connection, now, careful, self._lines)
+            batch = Batch(connection, self._database.begin(connection.raw), careful, self._known_lines)
+            if taken[0].operation.alone and batch.now:  # an application's function is not called twice for this
+                may_be_stale = False
             answers, rest = self._apply(batch, taken)
             follow_up(batch)
             batch.flush()
+            may_be_stale = False
             self._database.commit(connection.raw)
             self._lines |= batch.new_lines
         except BaseException as error:
             self._database.roll_back(connection.raw)
             if self._database.is_lost(connection.raw):
                 self._drop_connection()
+                if may_be_stale:
+                    raise _Stale(str(error)) from error
             if isinstance(error, OSError):  # an application's own, from the function of a transaction
                 raise
             if self._database.repeatable(error):
@@ -230,17 +237,10 @@ class Writer:
             turn.give_back()
         return answers, batch.hint, rest
 
-    def _begin(self, connection: Connection, fresh: bool) -> tuple[Connection, int]:
-        """A connection that was lost since it was last used is opened again once: nothing was written by it yet."""
-        try:
-            return connection, self._database.begin(connection.raw)
-        except BaseException:
-            self._database.roll_back(connection.raw)
-            if fresh or not self._database.is_lost(connection.raw):
-                raise
-        self._drop_connection()
-        connection = self._connect()
-        return connection, self._database.begin(connection.raw)
+    def _known_lines(self, now: int) -> set[tuple[str, str]]:
+        if abs(now - self._lines_since) > LINES_KNOWN:
+            self._lines, self._lines_since = set(), now
+        return self._lines
 
     def _in_our_words(self, error: BaseException) -> BaseException:
         """An application's statement fails by SQLAlchemy's error, and what is behind it may be no fault of its own."""
@@ -317,6 +317,10 @@ class Writer:
                 self._on_commit(hint)
             except Exception:  # it is on disk, and a slow look stands behind every hint
                 log.exception("nobody could be told of a commit")
+
+
+class _Stale(Exception):
+    """The connection was lost, perhaps long ago, and nothing was committed through it."""
 
 
 def closed() -> StoreUnavailable:
