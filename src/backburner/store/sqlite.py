@@ -29,8 +29,8 @@ class SQLite:
     """A database file and the folder of locks beside it."""
 
     concurrent = False
-    widest_batch = 128
-    widest_claim = 100
+    widest_batch = 200
+    widest_claim = 200
 
     def __init__(self, path: str) -> None:
         if path in ("", ":memory:"):
