@@ -15,9 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from backburner.domain.errors import ConfigurationError, SchemaOutdated, StoreUnavailable
+from backburner.store.indexes import SCHEMA
 from backburner.store.schema import MIGRATIONS, bring_up_to_date, current_version
 from backburner.store.sqlite import SQLite
-from backburner.store.tables import HEAD, VERSION_TABLE, metadata
+from backburner.store.tables import HEAD, VERSION_TABLE
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_migrated_database_has_exactly_the_tables_of_the_code(database: SQLite
         "include_name": lambda name, kind, parents: kind != "table" or str(name).startswith("bb_"),
     }
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), SCHEMA) == []
     engine.dispose()
 
 

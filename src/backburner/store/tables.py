@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Double,
     Float,
-    Index,
     Integer,
     MetaData,
     String,
@@ -69,46 +68,6 @@ jobs = Table(
     Column("awaited", Boolean),
     Column("cost", BigInteger),
     Column("execution_id", ID),
-    Index(
-        "ix_bb_jobs_owner",
-        "owner",
-        "id",
-        sqlite_where=Column("owner").is_not(None),
-        postgresql_where=Column("owner").is_not(None),
-    ),
-    Index(
-        "ix_bb_jobs_batch",
-        "batch_id",
-        "id",
-        sqlite_where=Column("batch_id").is_not(None),
-        postgresql_where=Column("batch_id").is_not(None),
-    ),
-    Index(
-        "ix_bb_jobs_parent",
-        "parent_id",
-        sqlite_where=Column("parent_id").is_not(None),
-        postgresql_where=Column("parent_id").is_not(None),
-    ),
-    Index(
-        "ix_bb_jobs_live",
-        "owner",
-        "id",
-        sqlite_where=Column("finished_at").is_(None),
-        postgresql_where=Column("finished_at").is_(None),
-    ),
-    Index(
-        "ix_bb_jobs_finished",
-        "finished_at",
-        sqlite_where=Column("finished_at").is_not(None),
-        postgresql_where=Column("finished_at").is_not(None),
-    ),
-    Index(
-        "ix_bb_jobs_execution",
-        "execution_id",
-        "id",
-        sqlite_where=Column("execution_id").is_not(None),
-        postgresql_where=Column("execution_id").is_not(None),
-    ),
 )
 
 works_at = func.coalesce(jobs.c.execution_id, jobs.c.id)
@@ -121,7 +80,6 @@ works = Table(
     Column("work", ID, primary_key=True),
     Column("execution_id", ID, nullable=False),
     Column("lead", NAME),
-    Index("ix_bb_works_execution", "execution_id"),
     sqlite_with_rowid=False,
 )
 
@@ -165,7 +123,6 @@ ready = Table(
     Column("job_id", ID, primary_key=True),
     Column("owner", NAME, nullable=False),
     Column("since", BigInteger, nullable=False),
-    Index("ix_bb_ready_job", "job_id", unique=True),
     sqlite_with_rowid=False,
 )
 
@@ -181,7 +138,6 @@ blocked = Table(
     Column("queue", NAME, nullable=False),
     Column("task", NAME, nullable=False),
     Column("since", BigInteger, nullable=False),
-    Index("ix_bb_blocked_job", "job_id", unique=True),
     sqlite_with_rowid=False,
 )
 
@@ -261,7 +217,6 @@ waits = Table(
     metadata,
     Column("job_id", ID, primary_key=True),
     Column("child_id", ID, primary_key=True),
-    Index("ix_bb_waits_child", "child_id"),
     sqlite_with_rowid=False,
 )
 
@@ -278,7 +233,6 @@ batches = Table(
     Column("remaining", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
-    Index("ix_bb_batches_owner", "owner", "id"),
 )
 
 # What jobs have asked people. The token is kept as it is: the job's owner is shown it whenever the job is looked at.
@@ -296,7 +250,6 @@ questions = Table(
     Column("expires_at", BigInteger),
     Column("answer", Text),
     Column("answered_at", BigInteger),
-    Index("ix_bb_questions_job", "job_id", "name", "occurrence", unique=True),
 )
 
 # Until when a waiting job must have been started.
@@ -305,7 +258,6 @@ deadlines = Table(
     metadata,
     Column("job_id", ID, primary_key=True),
     Column("at", BigInteger, nullable=False),
-    Index("ix_bb_deadlines_at", "at"),
     sqlite_with_rowid=False,
 )
 
@@ -406,7 +358,6 @@ scheduled = Table(
     metadata,
     Column("job_id", ID, primary_key=True),
     Column("run_at", BigInteger, nullable=False),
-    Index("ix_bb_scheduled_run_at", "run_at"),
     sqlite_with_rowid=False,
 )
 
@@ -422,26 +373,6 @@ leases = Table(
     Column("owner", NAME, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("limited", Boolean, nullable=False),  # its task or queue has a limit: then it is counted
-    Index(
-        "ix_bb_leases_task",
-        "task",
-        "owner",
-        sqlite_where=Column("limited").is_(True),
-        postgresql_where=Column("limited").is_(True),
-    ),
-    Index(
-        "ix_bb_leases_queue",
-        "queue",
-        "owner",
-        sqlite_where=Column("limited").is_(True),
-        postgresql_where=Column("limited").is_(True),
-    ),
-    Index(
-        "ix_bb_leases_cancelled",
-        "worker_id",
-        sqlite_where=Column("cancel_requested").is_(True),
-        postgresql_where=Column("cancel_requested").is_(True),
-    ),
     sqlite_with_rowid=False,
 )
 
@@ -482,12 +413,6 @@ channels = Table(
     Column("length", Integer, nullable=False),
     Column("kept", Integer, nullable=False),
     Column("folded", Boolean, nullable=False),
-    Index(
-        "ix_bb_channels_unfolded",
-        "job_id",
-        sqlite_where=Column("folded", Boolean).is_(False),
-        postgresql_where=Column("folded", Boolean).is_(False),
-    ),
     sqlite_with_rowid=False,
 )
 
@@ -501,14 +426,6 @@ events = Table(
     Column("kind", String(32), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("data", Text, nullable=False),
-    Index(
-        "ix_bb_events_owner",
-        "owner",
-        "position",
-        unique=True,
-        sqlite_where=Column("owner").is_not(None),
-        postgresql_where=Column("owner").is_not(None),
-    ),
     sqlite_with_rowid=False,
 )
 
@@ -524,14 +441,6 @@ folds = Table(
     Column("last_position", BigInteger),
     Column("places", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Index(
-        "ix_bb_folds_owner",
-        "owner",
-        "last_position",
-        "first_position",
-        sqlite_where=Column("owner").is_not(None),
-        postgresql_where=Column("owner").is_not(None),
-    ),
     sqlite_with_rowid=False,
 )
 
@@ -575,8 +484,6 @@ notifications = Table(
     Column("data", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("read_at", BigInteger),
-    Index("ix_bb_notifications_owner", "owner", "id"),
-    Index("ix_bb_notifications_job", "job_id"),
     sqlite_autoincrement=True,
 )
 

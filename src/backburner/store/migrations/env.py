@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from backburner.store.tables import VERSION_TABLE, metadata
+from backburner.store.indexes import SCHEMA
+from backburner.store.tables import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=SCHEMA,
     version_table=VERSION_TABLE,
     transactional_ddl=False,
 )
