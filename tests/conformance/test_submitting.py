@@ -8,7 +8,17 @@ import pytest
 
 from backburner.domain.errors import IllegalTransition, JobNotFound, LeaseLost, StoreUnavailable
 from backburner.domain.job import NewJob, Status
-from backburner.domain.operations import Cancel, Erase, Execution, GetJob, ListJobs, SetProgress, Submit
+from backburner.domain.operations import (
+    Cancel,
+    Claim,
+    Erase,
+    Execution,
+    GetJob,
+    ListJobs,
+    SetProgress,
+    Submit,
+    Transact,
+)
 from backburner.ports import Store
 from tests.support.making import claim, kinds, log_of, look, new_job, refusal, register, start, submit
 
@@ -146,3 +156,13 @@ def test_a_closed_store_says_so(open_store: Open) -> None:
     assert refusal(lambda: submit(store)) is StoreUnavailable
     assert refusal(lambda: store.read_sync(GetJob("x"))) is StoreUnavailable
     store.close()
+
+
+async def test_what_is_handed_to_a_closed_store_fails_when_it_is_awaited(open_store: Open) -> None:
+    store = open_store()
+    store.close()
+    work = Transact(Execution("x", 1), "name", 0, "key", lambda session: "null")
+    for operation in (Submit((new_job(),)), Claim("nobody", {}, 1, {}), work):
+        refused = store.write(operation)
+        with pytest.raises(StoreUnavailable):
+            await refused

@@ -40,7 +40,11 @@ class Alarm:
         if self._set:
             self._ring_at(min(deadline.until for deadline in self._set))
         for deadline in reached:
-            deadline.expire()
+            try:
+                deadline.expire()
+            except Exception as error:  # it is nobody else's
+                said = {"message": "a deadline could not be acted upon", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(said)
 
 
 class Deadline:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..domain.errors import StoreUnavailable
 from ..domain.operations import ListWorkers, Operation, Query
 from ..ports import Hint
 from .database import Database
@@ -29,7 +30,12 @@ class SQLStore:
         self._claims = Lanes(lambda: Writer(database, ring), most=1) if database.concurrent else None
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
-        return self._writer_for(operation).write(operation)
+        try:
+            return self._writer_for(operation).write(operation)
+        except StoreUnavailable as error:
+            refused: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
 
     def write_sync(self, operation: Operation[T]) -> T:
         return self._writer_for(operation).write_sync(operation)

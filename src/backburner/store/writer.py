@@ -76,13 +76,10 @@ class Writer:
         self._thread.start()
 
     def write(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """For event loops: the future belongs to the running loop."""
+        """For event loops: the future belongs to the running loop. Raises `StoreUnavailable` after the end."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        try:
-            self._put(_Waiting(operation, future, loop))
-        except StoreUnavailable as error:
-            future.set_exception(error)
+        self._put(_Waiting(operation, future, loop))
         return future
 
     def write_sync(self, operation: Operation[T]) -> T:
