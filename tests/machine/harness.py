@@ -44,9 +44,10 @@ def stop(database: Any, clock: Clock) -> None:
     """The database's clock shows what ``clock`` does."""
     begin = database.begin
 
-    def begin_now(raw: Any) -> int:
+    def begin_now(raw: Any) -> Callable[[], int]:
         begin(raw)
-        return clock.now
+        now = clock.now
+        return lambda: now
 
     database.begin = begin_now
     database.now = lambda raw: clock.now
