@@ -180,8 +180,8 @@ class Writer:
             return
         if rest:
             self._waiting.extendleft(reversed(rest))
-        self._tell(hint)  # first: it has further to go
         self._answer(answers)
+        self._tell(hint)
         paused = self._turn is not None and self._turn.pause_for_others()
         if paused:
             self._crowded = time.monotonic()
