@@ -17,9 +17,6 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.waiting import Ready, Wait
 
-AS_TEXT = [PyFormat.TEXT] * 64
-"""How parameters are written."""
-
 
 class Answer:
     """What one statement comes to. It is waited for where it is read, before the transaction ends."""
@@ -84,7 +81,8 @@ class Pipeline:
     def send(self, sql: str, parameters: Sequence[Any]) -> Answer:
         """``sql`` has ``%s`` where its parameters stand."""
         name = self._names.get(sql) or self._prepare(sql)
-        values = self._transformer.dump_sequence(parameters, AS_TEXT[: len(parameters)]) if parameters else None
+        as_text = [PyFormat.TEXT] * len(parameters)
+        values = self._transformer.dump_sequence(parameters, as_text) if parameters else None
         self._libpq.send_query_prepared(name, values)
         self._libpq.flush()  # the server begins while the next statement is put together
         return self._expect()
@@ -105,7 +103,9 @@ class Pipeline:
         self.receive(answer)
         result = answer.result
         self._transformer.set_pgresult(result)
-        return self._transformer.load_rows(0, result.ntuples if most is None else min(most, result.ntuples), tuple)
+        found = self._transformer.load_rows(0, result.ntuples if most is None else min(most, result.ntuples), tuple)
+        self._transformer.set_pgresult(None)  # it may be large
+        return found
 
     def receive(self, answer: Answer) -> None:
         """Raises the first error of the transaction."""
