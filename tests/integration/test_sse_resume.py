@@ -158,11 +158,12 @@ def test_text_that_streams_while_the_line_keeps_breaking_is_rebuilt_exactly(tmp_
     with Web(bb) as web:
         job, hand = web.submit(), Hand(bb)
         hand.take()
+        with web.follow(f"/jobs/{job}/events") as following:  # a snapshot of all the text would be cut each time
+            texts = rebuild({}, following.next())
+            cursor, came_back = following.cursor, 0
         talking = threading.Thread(target=talk, args=(hand,))
         talking.start()
         cuts = random.Random(seed + 100)
-        texts: dict[str, str] = {}
-        cursor, came_back = None, 0
         while True:
             with web.follow(f"/jobs/{job}/events", cursor) as following:
                 if following.response.status_code == 204:
