@@ -205,7 +205,7 @@ def test_the_victim_of_a_deadlock_is_called_again_and_costs_no_try(bb: Backburne
     jobs = [job.submit_sync("first", "second"), job.submit_sync("second", "first")]
     assert [0, 0] == [each.wait_sync(PATIENCE).tries for each in jobs]
     assert [Status.COMPLETED] * 2 == [each.status for each in jobs]
-    assert 3 == len(calls)
+    assert len(calls) >= 3  # the victim may have met the other once more
     assert {"first": 2, "second": 2} == notes(bb)
 
 

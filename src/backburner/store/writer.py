@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import threading
 import time
 from collections import deque
@@ -42,6 +43,8 @@ CALM = 0.25
 """The turn is given back sooner until so many seconds have passed in which no other process waited for it."""
 LONGEST_BATCH = 0.003
 REPEATS = 3
+STEP_ASIDE = 0.01
+"""Seconds in which the one for whom a deadlock's victim was chosen takes what it waited for, before the victim does."""
 LINES_KNOWN = 600 * 1_000_000
 """Microseconds on the database's clock until it is told again which lines are in use: it removes the others after a
 day (see `resting`)."""
@@ -203,6 +206,7 @@ class Writer:
                 if number == REPEATS:
                     raise self._in_our_words(error) from error
                 log.info("a transaction is tried again: %s", error)
+                time.sleep(random.uniform(0.5, 1.0) * STEP_ASIDE * (number + 1))
         raise AssertionError("the last turn of the loop answers or raises")
 
     def _transaction(self, taken: Sequence[_Waiting], careful: bool) -> tuple[list[Answered], Hint, list[_Waiting]]:
