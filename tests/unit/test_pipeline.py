@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
+import weakref
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -12,9 +14,12 @@ import pytest
 from psycopg.pq import ExecStatus, TransactionStatus
 
 import backburner.store
+from backburner.domain.operations import GetJob, Submit
 from backburner.store.connection import Family, Statement, rehearse
 from backburner.store.pipeline import Pipelined, numbered
 from backburner.store.postgres import Postgres
+from backburner.store.store import SQLStore
+from tests.support.making import new_job
 from tests.support.postgres import fresh_database, migrate_postgres, server_answers
 
 
@@ -137,3 +142,54 @@ def test_every_statement_of_the_store_says_what_its_parameters_are(raw: Pipeline
         if result.status != ExecStatus.COMMAND_OK:
             refused[sql] = result.get_error_message()
     assert refused == {}
+
+
+def prepared(raw: Pipelined) -> int:
+    return raw.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'backburner%'").fetchone()[0]
+
+
+def test_transactions_that_keep_failing_leave_no_more_statements_behind(raw: Pipelined) -> None:
+    for _ in range(5):
+        raw.enter_pipeline()
+        raw.execute("BEGIN")
+        raw.execute("SELECT 1 / %s::int", (0,))
+        raw.execute("SELECT 'never reached'")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            raw.leave_pipeline()
+        raw.execute("ROLLBACK")
+    assert prepared(raw) == 2
+
+
+def test_a_connection_whose_statements_were_deallocated_is_closed(raw: Pipelined) -> None:
+    raw.enter_pipeline()
+    raw.execute("SELECT 1")
+    raw.leave_pipeline()
+    raw.execute("DEALLOCATE ALL")
+    raw.enter_pipeline()
+    raw.execute("SELECT 1")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        raw.leave_pipeline()
+    assert raw.closed
+
+
+def test_an_error_is_not_kept_once_it_was_told(raw: Pipelined) -> None:
+    raw.enter_pipeline()
+    raw.execute("SELECT nothing")
+    with pytest.raises(psycopg.errors.UndefinedColumn) as told:
+        raw.leave_pipeline()
+    error = weakref.ref(told.value)
+    del told
+    gc.collect()
+    assert error() is None
+
+
+def test_a_writer_goes_on_after_an_application_has_deallocated_its_statements(address: str) -> None:
+    store = SQLStore(Postgres(address), lambda hint: None)
+    try:
+        job = new_job()
+        store.write_sync(Submit((job,)))
+        store._writer._connection.raw.execute("DEALLOCATE ALL")
+        store.write_sync(Submit((new_job(),)))
+        assert store.read_sync(GetJob(job.id)) is not None
+    finally:
+        store.close()

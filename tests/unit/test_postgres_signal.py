@@ -128,6 +128,13 @@ def test_a_schema_with_the_longest_name_has_a_bell_too(url: str, make: Make) -> 
     ear.wait_for(lambda heard: heard == [Hint(work=True)])
 
 
+def test_a_schema_with_a_name_in_another_encoding_has_a_bell_too(url: str, make: Make) -> None:
+    one, other = (make(f"{url}?client_encoding=latin1", "bürö") for _ in range(2))
+    ear = listening(other)
+    one.ring(Hint(work=True))
+    ear.wait_for(lambda heard: Hint(work=True) in heard)
+
+
 def test_a_notification_nobody_of_us_sent_makes_everyone_look(url: str, make: Make) -> None:
     ear = listening(make(url))
     with psycopg.connect(url, autocommit=True) as connection:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -22,9 +22,6 @@ from ..domain.backoff import Backoff
 from ..ports import Hint
 from .bits import EVERYTHING, from_bits, to_bits
 from .listeners import Listeners
-
-if TYPE_CHECKING:
-    from psycopg.pq.abc import PGconn
 
 log = logging.getLogger("backburner.signals")
 
@@ -170,15 +167,16 @@ class Notifications:
         with self._lock:
             hint, self._pending = self._pending, Hint()
         try:
-            self._notify(connection.pgconn, f"{to_bits(hint)} {self._sender}")
+            self._notify(connection, f"{to_bits(hint)} {self._sender}")
         except psycopg.Error:
             with self._lock:
                 self._pending |= hint
             raise
 
-    def _notify(self, libpq: PGconn, payload: str) -> None:
+    def _notify(self, connection: psycopg.Connection[Any], payload: str) -> None:
         """A cursor of the driver's would take half a millisecond of everybody's latency."""
-        result = libpq.exec_prepared(NOTIFY, [self._channel.encode(), payload.encode()])
+        channel = self._channel.encode(connection.info.encoding)  # as LISTEN was sent
+        result = connection.pgconn.exec_prepared(NOTIFY, [channel, payload.encode()])
         if result.status != ExecStatus.TUPLES_OK:
             raise errors.error_from_result(result)
 

@@ -51,26 +51,29 @@ class Pipeline:
         self._transformer = Transformer(connection)
         self._names: dict[str, bytes] = {}
         self._numbers = count(1)
-        self._unsure: list[str] = []
-        """Statements whose preparation has not been answered yet."""
+        self._unsure: list[tuple[str, Answer]] = []
+        """Statements that were prepared in this transaction, and what the server says to that."""
         self._owed: deque[Answer] = deque()
         self._failure: psycopg.Error | None = None
 
     def enter(self) -> None:
-        self._failure = None
         self._libpq.enter_pipeline_mode()
 
     def leave(self) -> None:
         """Wait for all answers. Raises the first error among them; the connection is out of the pipeline even so, or
-        closed where the server has gone away."""
+        closed where the server has gone away or has been told to forget what was prepared."""
         try:
             self._libpq.pipeline_sync()
             self.receive(self._expect())
         except BaseException as error:
-            for sql in self._unsure:
-                del self._names[sql]
+            if isinstance(self._failure, errors.InvalidSqlStatementName):
+                self._connection.close()
             raise self._failure or error from None
         finally:
+            self._failure = None
+            for sql, answer in self._unsure:
+                if answer.result is None or answer.result.status != ExecStatus.COMMAND_OK:
+                    del self._names[sql]
             self._unsure.clear()
             self._owed.clear()
             try:
@@ -88,10 +91,10 @@ class Pipeline:
         return self._expect()
 
     def _prepare(self, sql: str) -> bytes:
-        name = self._names[sql] = b"backburner_%d" % next(self._numbers)
-        self._unsure.append(sql)
+        name = b"backburner_%d" % next(self._numbers)
         self._libpq.send_prepare(name, numbered(sql).encode())
-        self._expect()
+        self._names[sql] = name
+        self._unsure.append((sql, self._expect()))
         return name
 
     def _expect(self) -> Answer:
