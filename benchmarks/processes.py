@@ -18,8 +18,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
+    inherited = dict(os.environ)
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has its bytecode: compiling took 1 MB that stays
     return {
-        **os.environ,
+        **inherited,
         "BACKBURNER_DATABASE_URL": f"sqlite:///{folder}/bench.db",
         "BARE_DATABASE": f"{folder}/bare.db",
         "PYTHONPATH": str(ROOT),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import itemgetter
+from sys import intern
 from typing import Any
 
 from sqlalchemy import ColumnElement, Delete, Dialect, Engine, Insert, Update, bindparam
@@ -121,7 +122,7 @@ def _takes_rows(clause: Any) -> bool:
 def _compile(clause: ClauseElement, language: Language) -> Sql:
     compiled: Any = clause.compile(dialect=language.dialect)
     constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-    return str(compiled), tuple(compiled.positiontup or ()), constants
+    return str(compiled), tuple(map(intern, compiled.positiontup or ())), constants
 
 
 _written: list[weakref.ref[Statement | Family]] = []
@@ -250,7 +251,7 @@ class Family:
     """A statement that asks for one of several values: ``build`` is handed a function that makes the condition.
 
     Where there are no arrays it is an ``IN`` list, compiled for a few lengths only; shorter ones repeat
-    their last value.
+    their last value. The expressions are not kept: those of every length were 2 MB.
     """
 
     WIDEST = 64
@@ -273,7 +274,7 @@ class Family:
 
     def with_array(self) -> Statement:
         if self._array is None:
-            self._array = Statement(self._build(lambda column: any_of(column, ARRAY)), of_family=True)
+            self._array = Statement(lambda _: self._build(lambda column: any_of(column, ARRAY)), of_family=True)
         return self._array
 
     def over(self, values: Sequence[str]) -> Iterator[tuple[Statement, dict[str, str]]]:
@@ -289,8 +290,11 @@ class Family:
         found = self._members.get(width)
         if found is None:
             names = [f"in{number}" for number in range(width)]
-            binds: list[Any] = [bindparam(name) for name in names]
-            found = Statement(self._build(lambda column: column.in_(binds)), of_family=True), names
+
+            def clause(_: Any) -> ClauseElement:
+                return self._build(lambda column: column.in_([bindparam(name) for name in names]))
+
+            found = Statement(clause, of_family=True), names
             self._members[width] = found
         return found
 
