@@ -23,7 +23,7 @@ Break = Callable[[pytest.MonkeyPatch], None]
 def the_fence_lets_any_attempt_pass(patch: pytest.MonkeyPatch) -> None:
     def hold(batch: Batch, execution: Execution) -> running.Held:
         row = batch.connection.one(running.READ_HELD, job=execution.job)
-        return hold_properly(batch, execution) if row is None else running.Held(row[1], row[2])
+        return hold_properly(batch, execution) if row is None else running.Held(*row[1:])
 
     hold_properly = running.hold
     patch.setattr(running, "hold", hold)
@@ -102,17 +102,18 @@ def a_call_that_nobody_makes_any_more_stays_paid_for(patch: pytest.MonkeyPatch) 
     patch.setattr(budgeting, "_give_back", lambda batch, known, held, used: None)
 
 
-BROKEN = (
-    the_fence_lets_any_attempt_pass,
-    a_claim_does_not_count_what_it_takes_itself,
-    a_new_attempt_keeps_words_that_no_step_stands_behind,
-    the_counters_forget_who_was_cancelled,
-    a_stream_leaves_places_for_events_that_never_come,
-    a_rescue_forgets_the_jobs,
-    a_cancelled_job_stays_in_the_line,
-    a_batch_counts_an_end_twice,
-    an_answer_is_taken_twice,
-    a_fold_forgets_where_a_delta_stood,
-    a_parent_is_woken_by_good_ends_only,
-    a_call_that_nobody_makes_any_more_stays_paid_for,
-)
+BROKEN: dict[Break, str] = {
+    the_fence_lets_any_attempt_pass: r"must be refused with .*LeaseLost.*, not None",
+    a_claim_does_not_count_what_it_takes_itself: r"Claim.*: the model says|is over",
+    a_new_attempt_keeps_words_that_no_step_stands_behind: r"the model logs .*attempt.reset",
+    the_counters_forget_who_was_cancelled: r"the model counts .*CANCELLED",
+    a_stream_leaves_places_for_events_that_never_come: r"the stream of .* has a gap",
+    a_rescue_forgets_the_jobs: r"the model says",
+    a_cancelled_job_stays_in_the_line: r"a job that is cancelled has rows in .*ready",
+    a_batch_counts_an_end_twice: r"the model has the batches",
+    an_answer_is_taken_twice: r"Answer.* must be refused with .*AlreadyAnswered",
+    a_fold_forgets_where_a_delta_stood: r"reads otherwise after|a delta begins at",
+    a_parent_is_woken_by_good_ends_only: r"the model has .*, the store",
+    a_call_that_nobody_makes_any_more_stays_paid_for: r"has used",
+}
+"""What the machine says of each, as a pattern: a complaint of something else is no find."""

@@ -191,13 +191,15 @@ class Driver(RuleBasedStateMachine):
         for name, log in self.seen.logs.items():
             if name in self.model.jobs:
                 for after in range(0, len(log), 3):
-                    assert list(read(JobEvents(name, after))) == log[after:]
+                    assert list(read(JobEvents(name, after))) == log[after:], f"{name} reads otherwise after {after}"
         for owner in {owner for owner, _ in self.seen.places}:
             log = [each for name, log in self.seen.logs.items() for each in log if self._belongs(name, owner)]
             log.sort(key=lambda each: each.position or 0)
             for after in (0, len(log) // 2):
                 first = log[after - 1].position if after else 0
-                assert list(read(OwnerEvents(owner, first or 0))) == log[after:]
+                assert list(read(OwnerEvents(owner, first or 0))) == log[after:], (
+                    f"{owner} reads otherwise after {first}"
+                )
         self.sound = True
 
     def _belongs(self, name: str, owner: str) -> bool:

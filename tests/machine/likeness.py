@@ -26,12 +26,12 @@ def check_likeness(model: Model, rows: Rows, store: Store) -> None:
         texts: dict[str, str] = {}
         for event in rows.events[name]:
             apply_text(texts, event)
-        assert job.texts == texts
+        assert job.texts == texts, f"job {name}: the model has the words {job.texts}, the store {texts}"
     places = expected_places(model)
     for table, found_rows in rows.places.items():
         assert places[table] == found_rows, f"{table}: the model has {places[table]}, the store {found_rows}"
-    assert model.keys == rows.keys
-    assert set(model.workers) == rows.workers
+    assert model.keys == rows.keys, f"the model has the keys {model.keys}, the store {rows.keys}"
+    assert set(model.workers) == rows.workers, "a worker is lost, or one came from nowhere"
     counts = _counts(store)
     assert model.counts() == counts, f"the model counts {model.counts()}, the store {counts}"
     check_ties(model, rows)
@@ -41,7 +41,7 @@ def check_likeness(model: Model, rows: Rows, store: Store) -> None:
 def check_ties(model: Model, rows: Rows) -> None:
     assert {(name, child) for name, job in model.jobs.items() for child in job.waits} == rows.waits
     batches = {name: (each.total, each.remaining, each.finished) for name, each in model.ties.batches.items()}
-    assert batches == rows.batches
+    assert batches == rows.batches, f"the model has the batches {batches}, the store {rows.batches}"
     for name, batch in model.ties.batches.items():
         told = batch.finished and batch.new.notify and batch.new.owner is not None
         assert [event.kind for event in rows.events[name]] == ["notification"] * told
@@ -49,7 +49,7 @@ def check_ties(model: Model, rows: Rows) -> None:
         token: (each.job, each.name, each.key, each.expires_at, each.answer)
         for token, each in model.ties.questions.items()
     }
-    assert questions == rows.questions
+    assert questions == rows.questions, f"the model asks {questions}, the store {rows.questions}"
 
 
 def expected_places(model: Model) -> dict[str, dict[str, tuple[Any, ...]]]:

@@ -102,7 +102,8 @@ def check_words(log: list[Event]) -> None:
             attempt = event.data["attempt"]
         elif event.kind == "text.delta":
             channel = event.data["channel"]
-            assert (attempt, ends[channel]) == (event.data["attempt"], event.data["offset"])
+            begins = (event.data["attempt"], event.data["offset"])
+            assert begins == (attempt, ends[channel]), f"a delta begins at {begins}, not at {(attempt, ends[channel])}"
             ends[channel] += len(event.data["delta"])
         elif event.kind == "attempt.reset":
             assert attempt == event.data["attempt"]

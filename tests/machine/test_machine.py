@@ -47,5 +47,5 @@ def test_a_store_keeps_its_promises_whatever_is_done_to_it(
 @pytest.mark.parametrize("spoil", BROKEN, ids=[spoil.__name__ for spoil in BROKEN])
 def test_the_machine_finds_a_store_where(spoil: Break, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=BROKEN[spoil]):
         drive(BACKENDS["sqlite"], tmp_path, LOOKING)
