@@ -278,6 +278,31 @@ def test_a_place_in_line_outlives_a_park_and_not_the_job(store: Store) -> None:
     assert ask(store, TOKENS, execution=third, tokens=600, owner="cat").wait == pytest.approx(60, abs=2.5)
 
 
+@pytest.mark.parametrize("model", ["m", ANY])
+def test_a_line_that_everybody_has_left_is_in_nobodys_way(store: Store, model: str) -> None:
+    one_a_minute = Bucket(model, EVERYBODY, "requests", 1)
+    ask(store, one_a_minute)
+    assert not granted(ask(store, one_a_minute))
+    store.write_sync(PauseModel("m", 30))
+    while store.write_sync(FreeBudgets()):
+        pass
+    pass_time(store, 61)
+    assert granted(ask(store, one_a_minute))
+
+
+def test_a_line_that_some_have_left_is_kept_for_the_others(store: Store) -> None:
+    one_a_minute = Bucket("m", EVERYBODY, "requests", 1)
+    ask(store, one_a_minute)
+    waiting = start(store)
+    assert not granted(ask(store, one_a_minute, execution=waiting))
+    assert not granted(ask(store, one_a_minute, owner="bob"))
+    store.write_sync(PauseModel("m", 30))
+    while store.write_sync(FreeBudgets()):
+        pass
+    pass_time(store, 61)
+    assert not granted(ask(store, one_a_minute, owner="cleo"))
+
+
 def test_a_new_attempt_gives_back_what_the_last_one_had_reserved(store: Store) -> None:
     job = submit(store, owner="ann")
     day = DayBudget(ANY, "ann", "tokens", 1000)

@@ -82,6 +82,10 @@ class Level:
         """A place in line was given up."""
         self._move(-self._time_for(amount))
 
+    def desert(self) -> None:
+        """Nobody is in line any more."""
+        self.booked_until = min(self.booked_until, self.empty_at)
+
     def hold_up(self, time: int) -> None:
         """Nobody is served for a while; an empty line has nothing to lose by that."""
         if self.booked_until > self.empty_at:

@@ -179,8 +179,18 @@ def free_budgets(batch: Batch, operation: FreeBudgets) -> int:
         for known in alike:
             if drop_reservation(batch, known):
                 _give_back(batch, known, levels, used)
+        if any(known.places is not None for known in alike):
+            _close_deserted_lines(batch, levels)
         write_levels(batch, levels)
     return len(alike)
+
+
+def _close_deserted_lines(batch: Batch, levels: dict[Key, Level]) -> None:
+    """What moved a line back while it had somebody is in nobody's way once it has not."""
+    waiting = {key for row in batch.connection.all(WAITING) for key in Reserved(*row).in_line}
+    for key, level in levels.items():
+        if key not in waiting:
+            level.desert()
 
 
 def _give_back(batch: Batch, known: Reserved, levels: dict[Key, Level], used: dict[Key, int]) -> None:
@@ -251,6 +261,7 @@ OVER = Statement(
     )
     .order_by(reservations.c.job_id, reservations.c.step)
 )
+WAITING = Statement(select(*reservations.columns).where(reservations.c.places.is_not(None)))
 READ_PAUSE = Statement(select(pauses.c.until).where(pauses.c.model == bindparam("model")))
 HOLD_PAUSE = Statement(select(pauses.c.until).where(pauses.c.model == bindparam("model")).with_for_update())
 SET_PAUSE = Statement(
