@@ -39,6 +39,7 @@ from .domain.errors import (
     TooLarge,
     UnknownTask,
 )
+from .domain.identity import Identity
 from .domain.job import JobError, JobRecord, Status
 from .domain.notifications import Notice
 from .domain.outlook import Outlook
@@ -70,6 +71,7 @@ __all__ = [
     "DuplicateJob",
     "DuplicateStep",
     "Fail",
+    "Identity",
     "IllegalTransition",
     "InvalidArguments",
     "Job",

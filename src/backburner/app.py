@@ -36,13 +36,16 @@ if TYPE_CHECKING:
     import sqlite3
 
     import psycopg
-    from fastapi import APIRouter, Request
+    from fastapi import APIRouter
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
     from sqlalchemy.orm import Session, scoped_session
+    from starlette.requests import HTTPConnection
 
     from .batches import Batch
     from .delivery.hubs import Hubs
+    from .domain.identity import Identity
+    from .http.callers import Callers, Identify
     from .llm.client import Llm
     from .llm.settings import ModelSettings
     from .wiring import Parts
@@ -78,10 +81,17 @@ class Backburner:
 
     Opens itself at its first use, and may be used from several event loops and threads at once, and on both sides of a
     fork. ``database_url`` overrides `BACKBURNER_DATABASE_URL`; other settings come from the environment, or from
-    ``settings``.
+    ``settings``. ``identify(request)``, async or not, says on whose behalf an HTTP request comes, instead of
+    `BACKBURNER_AUTH`: the owner's name or an `Identity`, None for somebody unknown (401).
     """
 
-    def __init__(self, database_url: str | None = None, *, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str | None = None,
+        *,
+        settings: Settings | None = None,
+        identify: Identify | None = None,
+    ) -> None:
         settings = settings or load_settings()
         if database_url is not None:
             settings = settings.model_copy(update={"database_url": database_url})
@@ -103,6 +113,7 @@ class Backburner:
         self.clock: tuple[int, int | None] = (0, None)
         """What `set_clock` was told."""
         self._through: Callable[[Store], Store] | None = None
+        self._identify = identify
 
     @overload
     def task(self, function: AsyncFunction[P, R], /) -> Task[P, R]: ...
@@ -432,14 +443,28 @@ class Backburner:
 
         return make_router(self)
 
-    def owner_of(self, request: Request) -> str:
+    @property
+    def authenticates(self) -> bool:
+        """Whether it tells users apart; else there is one, at this machine."""
+        return self._identify is not None or self.settings.auth != "off"
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who finds out on whose behalf a request comes. Raises `ConfigurationError`."""
+        from .http.callers import Callers
+
+        return Callers(self, self._identify)
+
+    async def identify(self, request: HTTPConnection) -> Identity:
         """On whose behalf an HTTP request comes, for an application's own routes.
 
-        Raises an error that `ProblemRoute` turns into a 403 where the request may not be served.
+        Raises an error that `ProblemRoute` turns into a 401 or 403 where it may not be served.
         """
-        from .http.auth import identify
+        return await self.callers.caller(request)
 
-        return identify(request)
+    def owner_of(self, request: HTTPConnection) -> str:
+        """The owner that `identify` finds, for routes that are ordinary functions."""
+        return self.callers.caller_sync(request).owner
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

@@ -26,8 +26,8 @@ from .domain.job import JobRecord, Status
 from .domain.json import MAX_BYTES, decode, refuse_nul
 from .domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Outlooks, Retry
 from .domain.outlook import UNKNOWN, Outlook
-from .http.auth import identify
 from .http.body import parse_json
+from .http.callers import of_job
 from .http.events import page_of, place_of
 from .http.jobs import submission_of
 from .http.limits import too_large, within_limits
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 EXTENSION = "backburner"
 LARGEST_PAGE = 500
+SHOWING = ("get_job", "get_result", "job_events")
+"""Views of one job that a read token of it may ask for."""
 
 View = Callable[..., "flask.Response"]
 
@@ -108,7 +110,7 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
 
     def route(rule: str, method: str, status: int = 200) -> Callable[[Callable[..., Any]], None]:
         def register(view: Callable[..., Any]) -> None:
-            blueprint.add_url_rule(rule, view.__name__, answering(view, status), methods=[method])
+            blueprint.add_url_rule(rule, view.__name__, answering(bb, view, status), methods=[method])
 
         return register
 
@@ -204,14 +206,14 @@ def refuse_unrouted() -> flask.Response | None:
     return as_flask(problem_of(told, as_starlette(flask.request, {})))
 
 
-def answering(view: Callable[..., Any], status: int) -> View:
+def answering(bb: Backburner, view: Callable[..., Any], status: int) -> View:
     """The view for whom the request comes from; its errors are problems (RFC 9457)."""
 
     def answer(**places: str) -> flask.Response:
         asked = as_starlette(flask.request, places)
         try:
             within_limits(asked)
-            found = view(identify(asked), **places)
+            found = view(_owner(bb, asked, view.__name__), **places)
         except Exception as error:
             return as_flask(problem_of(error, asked))
         content, headers = found if isinstance(found, tuple) else (found, {})
@@ -221,6 +223,13 @@ def answering(view: Callable[..., Any], status: int) -> View:
         return response
 
     return answer
+
+
+def _owner(bb: Backburner, asked: Request, view: str) -> str:
+    """A read token serves for looking at its job, and for nothing else."""
+    if view in SHOWING:
+        return of_job(bb.callers.identity_sync(asked), asked.path_params["id"]).owner
+    return bb.owner_of(asked)
 
 
 def as_flask(problem: Response) -> flask.Response:

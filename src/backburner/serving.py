@@ -38,13 +38,19 @@ def serve_target(target: str, host: str, port: int, embedded_worker: bool) -> No
         found = bare_application(found)
     if not callable(found):
         raise ConfigurationError(f"{target} is neither an ASGI application nor a Backburner")
-    run_server(found, host, port, started=lambda: _warn_without_lifespan(target))
+    known = _backburners(target)
+    told_apart = bool(known) and all(bb.authenticates for bb in known.values())
+    run_server(found, host, port, started=lambda: _warn_without_lifespan(target), told_apart=told_apart)
+
+
+def _backburners(target: str) -> dict[str, Backburner]:
+    names = vars(sys.modules[target.partition(":")[0]])
+    return {name: value for name, value in names.items() if isinstance(value, Backburner)}
 
 
 def _warn_without_lifespan(target: str) -> None:
     """A job would stay pending for ever, and nothing would say why."""
-    names = vars(sys.modules[target.partition(":")[0]])
-    forgotten = [name for name, value in names.items() if isinstance(value, Backburner) and not value.has_lifespan]
+    forgotten = [name for name, bb in _backburners(target).items() if not bb.has_lifespan]
     for name in forgotten:
         log.warning(
             "%s does not use %s.lifespan: it runs no worker, and open streams hold up its end. Write "
@@ -79,16 +85,18 @@ def make_server(app: Any, host: str, port: int, started: Callable[[], None] | No
     return Server(config)
 
 
-def run_server(app: Any, host: str, port: int, started: Callable[[], None] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+def run_server(
+    app: Any, host: str, port: int, started: Callable[[], None] | None = None, told_apart: bool = False
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. ``told_apart``: whether the application knows who is asking.
 
     Raises `ConfigurationError` when the address is taken, or open to others while authentication is off, and what the
     application's start fails with where that is an error of ours.
     """
-    if load_settings().auth == "off" and host not in LOOPBACK:
+    if not told_apart and load_settings().auth == "off" and host not in LOOPBACK:
         raise ConfigurationError(
-            f"authentication is off, so that whoever reaches {host} would own every job: listen on 127.0.0.1, and let "
-            "others in through a proxy that authenticates"
+            f"authentication is off, so that whoever reaches {host} would own every job: listen on 127.0.0.1, or set "
+            "BACKBURNER_AUTH=jwt"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio switches Nagle's algorithm off on each connection; it costs 40 ms an answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -19,8 +20,23 @@ class Settings(BaseSettings):
 
     database_url: str = "sqlite:///backburner.db"
     """Where everything that must survive lives: ``sqlite:///file``."""
-    auth: Literal["off"] = "off"
-    """``off``: one local user, from this machine only."""
+    auth: Literal["off", "jwt"] = "off"
+    """``off``: one local user, from this machine only. ``jwt``: whoever a bearer token names. A Backburner that was
+    given ``identify`` asks that instead."""
+    jwt_secret: str = Field("", repr=False)
+    """Of tokens signed by HS256, 32 bytes or more."""
+    jwt_jwks_url: str = ""
+    """Where the public keys of tokens signed by RS256 or ES256 are published (a JSON Web Key Set)."""
+    jwt_issuer: str = ""
+    """What the claim ``iss`` must be; not looked at where this is empty."""
+    jwt_audience: str = ""
+    """What the claim ``aud`` must hold; where this is empty, a token for any audience is refused."""
+    jwt_leeway: float = Field(30.0, ge=0, le=300)
+    """By how much clocks may differ."""
+    operators: str = ""
+    """Owners who may see and pause everybody's queues, separated by commas."""
+    allowed_origins: str = ""
+    """Origins of other sites whose pages may change something here, separated by commas: ``https://app.example``."""
     concurrency: int = Field(100, ge=1, le=10_000)
     """Jobs that one worker runs at once."""
     lease: float = Field(30.0, ge=1)
@@ -52,10 +68,24 @@ class Settings(BaseSettings):
         parse_retention(text)
         return text
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for origin in listed(text):
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin.lower():
+                raise ValueError(f"{origin!r} is no origin: write it as https://app.example, without a path")
+        return text
+
     @property
     def kept(self) -> Retention:
         """``retention`` in seconds."""
         return {**KEPT, **parse_retention(self.retention)}
+
+
+def listed(text: str) -> list[str]:
+    """What is separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_settings(**overrides: object) -> Settings:

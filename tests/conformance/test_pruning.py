@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backburner.domain.identity import TokenKind
 from backburner.domain.job import KeptStep, Status
 from backburner.domain.notifications import Notice
 from backburner.domain.operations import (
@@ -16,6 +17,7 @@ from backburner.domain.operations import (
     FindPrunable,
     FoldCounts,
     FoldTexts,
+    IssueToken,
     JobCount,
     KeepStep,
     ListJobs,
@@ -94,6 +96,7 @@ def test_a_pruned_job_leaves_no_row_in_any_table_but_its_notifications(store: St
     keep(store, execution, "step", channels=("main",))
     store.write_sync(KeepStep(execution, KeptStep("call", 0, "k", "1"), usage=Usage("m", 1, 1)))
     store.write_sync(Ask(execution, "ask", 0, "key", "token", "Approve?", "true", None))
+    store.write_sync(IssueToken("digest", TokenKind.READ, "ann", execution.job, 60.0))
     store.write_sync(Settle(execution, Completed("1", Notice("Done"))))
     pass_time(store, 601)
     store.write_sync(FoldTexts())

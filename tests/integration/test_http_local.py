@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from backburner import Backburner
-from backburner.http.auth import is_local_name, is_loopback
+from backburner.http.local import is_local_name, is_loopback
 from tests.integration.http_support import PATIENCE, Web, make_bb
 
 

@@ -172,6 +172,8 @@ def test_openapi_describes_the_routes_and_every_reference_in_it_resolves(bb: Bac
         "/backburner/batches/{id}/retry": {"post"},
         f"{jobs}/{{id}}/events": {"get"},
         "/backburner/events": {"get"},
+        "/backburner/tickets": {"post"},
+        "/backburner/jobs/{id}/tokens": {"post", "delete"},
         "/backburner/inbox": {"get"},
         "/backburner/inbox/read-all": {"post"},
         "/backburner/inbox/{id}/read": {"post"},
@@ -189,7 +191,7 @@ def test_openapi_describes_the_routes_and_every_reference_in_it_resolves(bb: Bac
     assert "application/problem+json" in submit["responses"]["422"]["content"]
     stream = paths[f"{jobs}/{{id}}/events"]["get"]
     assert {"text/event-stream", "application/json"} == set(stream["responses"]["200"]["content"])
-    assert {"id", "after", "limit", "last-event-id"} == {each["name"] for each in stream["parameters"]}
+    assert {"id", "after", "limit", "last-event-id", "ticket"} == {each["name"] for each in stream["parameters"]}
     assert "204" in stream["responses"]
     for reference in references(document):
         found = document

@@ -27,6 +27,12 @@ def retry_line() -> bytes:
     return b"retry: %d\n\n" % random.randint(1000, 3000)
 
 
+def expiring(at: float) -> bytes:
+    """The stream ends at ``at``, seconds since the epoch, unless its client comes back with a new token before."""
+    data = _encoder.encode({"expires_at": timestamp(int(at * 1e6))})
+    return f"event: token.expiring\ndata: {data}\n\n".encode()
+
+
 def event_data(event: Event) -> dict[str, Any]:
     """What a client is told of an event: the same as server-sent event and in a page of JSON."""
     data = {"job": event.job, "seq": event.seq, "at": timestamp(event.at), **event.data}

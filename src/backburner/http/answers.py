@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from ..domain.errors import JobNotFound, QuestionNotFound
-from ..domain.job import JobRecord
-from ..domain.operations import Answer, GetJob, GetQuestion, JobQuestions
+from ..domain.errors import QuestionNotFound
+from ..domain.operations import Answer, GetQuestion, JobQuestions
 from ..domain.questions import Question, choose, fit
-from .auth import anyone, owner
 from .body import body_of, parse, read_json
+from .callers import anyone, find_job, owner
 from .jobs import base_of, full_job
 from .problems import ProblemRoute, described
 from .schemas import AnswerIn, AnswerTo, JobOut, QuestionShown, question_shown
@@ -36,10 +35,10 @@ def answer_routes(bb: Backburner) -> APIRouter:
         """Answer what the job asks; the token says which question where it asks several. The same answer again changes
         nothing, another one is refused."""
         given = parse(AnswerTo, await read_json(request), "the answer")
-        await _job(id, owner)
+        await find_job(bb, id, owner)
         question = choose(await bb.store.read(JobQuestions(id)), id, given.token)
         await bb.store.write(Answer(question.token, fit(question, given.answer)))
-        return JSONResponse(await full_job(bb, await _job(id, owner), base_of(request)))
+        return JSONResponse(await full_job(bb, await find_job(bb, id, owner), base_of(request)))
 
     @router.get(
         "/answers/{token}",
@@ -63,12 +62,6 @@ def answer_routes(bb: Backburner) -> APIRouter:
         given = parse(AnswerIn, await read_json(request), "the answer")
         await bb.store.write(Answer(token, fit(await _question(token), given.answer)))
         return JSONResponse(question_shown(await _question(token)))
-
-    async def _job(id: str, owner: str) -> JobRecord:
-        record = await bb.store.read(GetJob(id, owner))
-        if record is None:
-            raise JobNotFound(f"there is no job {id}")
-        return record
 
     async def _question(token: str) -> Question:
         question = await bb.store.read(GetQuestion(token))

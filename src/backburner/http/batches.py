@@ -12,7 +12,7 @@ from ..domain.batches import BatchRecord
 from ..domain.errors import BatchNotFound
 from ..domain.job import Status
 from ..domain.operations import CancelMembers, EraseMembers, GetBatch, ListBatches, ListJobs
-from .auth import owner
+from .callers import owner
 from .problems import ProblemRoute, described
 from .schemas import BatchOut, BatchPage, batch_json
 

@@ -39,9 +39,11 @@ def parse(model: type[Model], body: Any, what: str) -> Model:
         raise InvalidArguments(f"{what} does not fit: {wrong}", fields) from None
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel], required: bool = True) -> dict[str, Any]:
     """The body is read by hand, so that its size is limited while it arrives; OpenAPI knows it all the same."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": model.model_json_schema()}}}
+    }
 
 
 def _refuse_constant(name: str) -> NoReturn:

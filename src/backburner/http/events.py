@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse, Response
 
 from ..delivery.log import JobLog, Log, OwnerLog
 from ..delivery.sse import MEDIA_TYPE, encode, event_data
-from ..domain.errors import InvalidArguments, JobNotFound
+from ..domain.errors import InvalidArguments
 from ..domain.events import Event
-from ..domain.operations import CanResume, GetJob, JobSnapshot, OwnerSnapshot
+from ..domain.identity import Identity
+from ..domain.operations import CanResume, JobSnapshot, OwnerSnapshot
 from ..domain.outlook import UNKNOWN
-from .auth import owner
+from .callers import find_job, follower, listener, no_job
 from .jobs import base_of, full_job, outlooks_of
 from .problems import ProblemRoute, described
 from .schemas import EventPage, job_summary
@@ -23,7 +24,8 @@ from .streaming import HEARTBEAT_INTERVAL, EventStream
 if TYPE_CHECKING:
     from ..app import Backburner
 
-Owner = Annotated[str, Depends(owner)]
+Follower = Annotated[Identity, Depends(follower)]
+Listener = Annotated[Identity, Depends(listener)]
 After = Annotated[str | None, Query(description="a cursor: resume behind it; the header Last-Event-ID wins")]
 Limit = Annotated[int, Query(ge=1, le=500, description="of a page of JSON")]
 LastEventId = Annotated[str | None, Header(description="as EventSource sends it when it comes back")]
@@ -49,16 +51,14 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
     @router.get("/jobs/{id}/events", response_class=Response, responses={**ANSWERS, **ENDED})
     async def follow_job(
         request: Request,
-        owner: Owner,
+        follower: Follower,
         id: str,
         after: After = None,
         limit: Limit = 200,
         last_event_id: LastEventId = None,
     ) -> Response:
         """Follow one job until it has ended."""
-        record = await bb.store.read(GetJob(id, owner))
-        if record is None:
-            raise JobNotFound(f"there is no job {id}")
+        record = await find_job(bb, id, follower.owner)
         log, cursor = JobLog(id), last_event_id or after
         if wants_json(request):
             return await _page(bb, log, cursor, limit)
@@ -66,34 +66,35 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         if known is not None and known <= record.seq:
             if known == record.seq and record.status.finished:
                 return Response(status_code=204)
-            return EventStream(bb.hubs.here(), log, b"", known, heartbeat)
-        return await _open_job(request, log, owner, reset=bool(cursor))
+            return EventStream(bb.hubs.here(), log, b"", known, heartbeat, follower.expires_at)
+        return await _open_job(request, log, follower, reset=bool(cursor))
 
-    async def _open_job(request: Request, log: JobLog, owner: str, reset: bool) -> Response:
-        snapshot = await bb.store.read(JobSnapshot(log.job, owner))
+    async def _open_job(request: Request, log: JobLog, follower: Identity, reset: bool) -> Response:
+        snapshot = await bb.store.read(JobSnapshot(log.job, follower.owner))
         if snapshot is None:
-            raise JobNotFound(f"there is no job {log.job}")
+            raise no_job(log.job)
         record = snapshot.job
         job = await full_job(bb, record, base_of(request))
         opening = _snapshot(log, record.seq, {"job": job, "text": dict(snapshot.texts)}, reset)
         after = None if record.status.finished else record.seq
-        return EventStream(bb.hubs.here(), log, opening, after, heartbeat)
+        return EventStream(bb.hubs.here(), log, opening, after, heartbeat, follower.expires_at)
 
     @router.get("/events", response_class=Response, responses=ANSWERS)
     async def follow_owner(
         request: Request,
-        owner: Owner,
+        listener: Listener,
         after: After = None,
         limit: Limit = 200,
         last_event_id: LastEventId = None,
     ) -> Response:
         """Follow all of the caller's jobs, and the inbox."""
+        owner = listener.owner
         log, cursor = OwnerLog(owner), last_event_id or after
         if wants_json(request):
             return await _page(bb, log, cursor, limit)
         known = log.place(cursor) if cursor else None
         if known is not None and await bb.store.read(CanResume(owner, known)):
-            return EventStream(bb.hubs.here(), log, b"", known, heartbeat)
+            return EventStream(bb.hubs.here(), log, b"", known, heartbeat, listener.expires_at)
         view = await bb.store.read(OwnerSnapshot(owner))
         base = base_of(request)
         ahead = await outlooks_of(bb, [each.job for each in view.jobs])
@@ -102,7 +103,7 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
             for each in view.jobs
         ]
         opening = _snapshot(log, view.position, {"jobs": jobs, "unread": view.unread}, reset=bool(cursor))
-        return EventStream(bb.hubs.here(), log, opening, view.position, heartbeat)
+        return EventStream(bb.hubs.here(), log, opening, view.position, heartbeat, listener.expires_at)
 
     return router
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse, Response
 
 from ..domain.operations import CountUnread, ListNotifications, MarkRead
-from .auth import owner
+from .callers import owner
 from .problems import ProblemRoute, described
 from .schemas import InboxPage, Unread, notification_json
 

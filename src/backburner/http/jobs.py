@@ -11,13 +11,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime
 
 from ..bulk import retry_all
-from ..domain.errors import IllegalTransition, InvalidArguments, JobNotFound, UnknownTask
+from ..domain.errors import IllegalTransition, InvalidArguments, UnknownTask
+from ..domain.identity import Identity
 from ..domain.job import JobRecord, Status
 from ..domain.json import decode
-from ..domain.operations import Cancel, CountJobs, Erase, GetJob, GetResult, ListJobs, Outlooks, Retry
+from ..domain.operations import Cancel, CountJobs, Erase, GetResult, ListJobs, Outlooks, Retry
 from ..domain.outlook import UNKNOWN, Outlook
-from .auth import owner
 from .body import body_of, parse, read_json
+from .callers import find_job, owner, reader
 from .elsewhere import allow_only
 from .problems import ProblemRoute, described
 from .schemas import JobOut, JobPage, JobStats, Retried, Submission, job_json, job_summary
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..task import Submission as TaskSubmission
 
 Owner = Annotated[str, Depends(owner)]
+Reader = Annotated[Identity, Depends(reader)]
 
 
 def job_routes(bb: Backburner) -> APIRouter:
@@ -96,9 +98,9 @@ def job_routes(bb: Backburner) -> APIRouter:
     allow_only(router, "/jobs/retry", "POST")
 
     @router.get("/jobs/{id}", response_model=JobOut, responses=described(403, 404, 503))
-    async def get_job(request: Request, owner: Owner, id: str) -> Response:
+    async def get_job(request: Request, reader: Reader, id: str) -> Response:
         """The job as it stands."""
-        return JSONResponse(await full_job(bb, await _find(id, owner), base_of(request)))
+        return JSONResponse(await full_job(bb, await find_job(bb, id, reader.owner), base_of(request)))
 
     @router.delete("/jobs/{id}", status_code=204, responses=described(403, 404, 409, 503))
     async def erase_job(owner: Owner, id: str) -> Response:
@@ -124,20 +126,14 @@ def job_routes(bb: Backburner) -> APIRouter:
             **described(403, 404, 409, 503),
         },
     )
-    async def get_result(owner: Owner, id: str) -> Response:
+    async def get_result(reader: Reader, id: str) -> Response:
         """The result alone."""
-        record = await _find(id, owner)
+        record = await find_job(bb, id, reader.owner)
         result = await bb.store.read(GetResult(id)) if record.status is Status.COMPLETED else None
         if result is None:
             raise IllegalTransition(f"job {id} is {record.status}: only a completed job has a result")
         name = {"Content-Disposition": f'attachment; filename="{id}.json"'}
         return Response(result, headers=name, media_type="application/json")
-
-    async def _find(id: str, owner: str) -> JobRecord:
-        record = await bb.store.read(GetJob(id, owner))
-        if record is None:
-            raise JobNotFound(f"there is no job {id}")
-        return record
 
     return router
 

@@ -1,47 +1,27 @@
-"""Who is asking? The one seam that every route goes through."""
+"""Without authentication there is one user, at this machine: nobody else is served, and no page of another site."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from .problems import Refused
 
-LOCAL = "local"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def identify(request: Request) -> str:
-    """The owner on whose behalf a request comes. Raises a 403 problem.
-
-    With `BACKBURNER_AUTH=off` that is one local user. Whoever reaches this process through a proxy, from another
-    machine, or from a web page of another site (by its own name for this address, or by a form) is refused.
-    """
-    _refuse_foreign(request)
-    return LOCAL
-
-
-async def owner(request: Request) -> str:
-    """`identify` as a dependency."""
-    return identify(request)
-
-
-async def anyone(request: Request) -> None:
-    """For routes whose address is a secret of its own: whoever knows it may ask, as far as anybody may."""
-    _refuse_foreign(request)
-
-
-def _refuse_foreign(request: Request) -> None:
+def refuse_foreign(request: HTTPConnection) -> None:
     _refuse_strangers(request)
     _refuse_forwarded(request)
     _refuse_foreign_host(request)
-    _refuse_foreign_pages(request)
+    refuse_foreign_pages(request, ())
 
 
-def _refuse_strangers(request: Request) -> None:
+def _refuse_strangers(request: HTTPConnection) -> None:
     if request.client is None or not is_loopback(request.client.host):
         where = request.client.host if request.client is not None else "an unknown address"
         raise _forbidden(
@@ -50,7 +30,7 @@ def _refuse_strangers(request: Request) -> None:
         )
 
 
-def _refuse_forwarded(request: Request) -> None:
+def _refuse_forwarded(request: HTTPConnection) -> None:
     for name in request.headers:
         if name in ("forwarded", "x-real-ip") or name.startswith("x-forwarded-"):
             raise _forbidden(
@@ -59,7 +39,7 @@ def _refuse_forwarded(request: Request) -> None:
             )
 
 
-def _refuse_foreign_host(request: Request) -> None:
+def _refuse_foreign_host(request: HTTPConnection) -> None:
     host = request.headers.get("host", "")
     if not is_local_name(host):
         raise _forbidden(
@@ -68,9 +48,11 @@ def _refuse_foreign_host(request: Request) -> None:
         )
 
 
-def _refuse_foreign_pages(request: Request) -> None:
+def refuse_foreign_pages(request: HTTPConnection, allowed: Collection[str]) -> None:
+    """A browser sends what it keeps for this site (a cookie, or being at this machine) with the requests of other
+    sites' pages too; those of ``allowed`` origins may change something here."""
     origin = request.headers.get("origin")
-    if request.method in SAFE or origin is None:
+    if request.scope.get("method") in SAFE or origin is None or origin.lower() in allowed:
         return
     if _place(origin) != request.headers.get("host", "").lower():
         raise _forbidden(f"A page of {origin} may not change anything here: send the request from a page of this site.")

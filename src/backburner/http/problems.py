@@ -58,9 +58,12 @@ STATUS: Mapping[type[BackburnerError], int] = {
 class Refused(BackburnerError):
     """The request cannot be answered as it stands. ``status`` is its HTTP status."""
 
-    def __init__(self, status: int, type: str, title: str, detail: str) -> None:
+    def __init__(
+        self, status: int, type: str, title: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = headers
         self.type = type
         self.title = title
 
@@ -73,7 +76,7 @@ class ProblemRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        usual = {403, 422, 503}
+        usual = {401, 403, 422, 503}
         if self.param_convertors:
             usual.add(404)
         if self.body_field is not None:
@@ -115,7 +118,7 @@ def problem_of(error: Exception, request: Request) -> Response:
     """What a client is told of an error. One that nobody expected is logged and not explained."""
     match error:
         case Refused():
-            return problem(error.status, error.type, error.title, error.detail)
+            return problem(error.status, error.type, error.title, error.detail, headers=error.headers)
         case InvalidArguments():
             status = 413 if isinstance(error, TooLarge) else 422
             return problem(status, error.type, error.title, error.detail, errors=error.fields or None)

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse, Response
 
 from ..domain.operations import ListQueues, PauseQueue
-from .auth import owner
+from .callers import operator
 from .problems import ProblemRoute
 from .schemas import Exact
 
 if TYPE_CHECKING:
     from ..app import Backburner
 
-Owner = Annotated[str, Depends(owner)]
+Operator = Annotated[str, Depends(operator)]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$")]
 
 
@@ -34,17 +34,17 @@ def queue_routes(bb: Backburner) -> APIRouter:
     router = APIRouter(route_class=ProblemRoute, tags=["queues"])
 
     @router.get("/queues", response_model=QueueList)
-    async def list_queues(owner: Owner) -> Response:
+    async def list_queues(operator: Operator) -> Response:
         """Every queue that has jobs or is paused, with the jobs of all owners in it."""
         return JSONResponse({"queues": await _queues()})
 
     @router.post("/queues/{name}/pause", response_model=QueueOut)
-    async def pause_queue(owner: Owner, name: Name) -> Response:
+    async def pause_queue(operator: Operator, name: Name) -> Response:
         """Take no more jobs from the queue, on any worker; what runs goes on."""
         return await _set(name, paused=True)
 
     @router.post("/queues/{name}/resume", response_model=QueueOut)
-    async def resume_queue(owner: Owner, name: Name) -> Response:
+    async def resume_queue(operator: Operator, name: Name) -> Response:
         """Take jobs from the queue again."""
         return await _set(name, paused=False)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.security import HTTPBearer
 
 from .answers import answer_routes
 from .batches import batch_routes
+from .callers import PLACE
 from .elsewhere import Elsewhere, nothing_here
 from .events import event_routes
 from .health import health_routes
@@ -16,7 +19,9 @@ from .jobs import job_routes
 from .problems import ProblemRoute
 from .queues import queue_routes
 from .schemas import PREFIX
+from .secrets import keep_secrets_out_of_logs
 from .streaming import HEARTBEAT_INTERVAL
+from .tokens import token_routes
 from .ui import make_ui_router
 from .usage import usage_routes
 
@@ -26,12 +31,17 @@ if TYPE_CHECKING:
 
 def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRouter:
     """For ``app.include_router``. ``heartbeat``: seconds between two signs of life on a stream."""
-    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute)
+    keep_secrets_out_of_logs()
+    first: list[Any] = [Depends(_placing(bb))]
+    if bb.authenticates:
+        first.append(Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or a read token of a job")))
+    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, dependencies=first)
     router.include_router(job_routes(bb))
     router.include_router(answer_routes(bb))
     router.include_router(batch_routes(bb))
     router.include_router(event_routes(bb, heartbeat))
     router.include_router(inbox_routes(bb))
+    router.include_router(token_routes(bb))
     router.include_router(queue_routes(bb))
     router.include_router(usage_routes(bb))
     router.include_router(health_routes(bb))
@@ -39,3 +49,10 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     for path in ("", "/{path:path}"):
         router.add_api_route(path, nothing_here, route_class_override=Elsewhere)
     return router
+
+
+def _placing(bb: Backburner) -> Callable[[Request], Awaitable[None]]:
+    async def place(request: Request) -> None:
+        request.scope[PLACE] = bb.callers
+
+    return place

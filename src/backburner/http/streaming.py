@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 
 from starlette.responses import Response
@@ -11,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..delivery.hub import Hub
 from ..delivery.log import Log
-from ..delivery.sse import HEARTBEAT, MEDIA_TYPE, retry_line
+from ..delivery.sse import HEARTBEAT, MEDIA_TYPE, expiring, retry_line
 from ..delivery.stream import Stream
 from ..domain.errors import StoreUnavailable
 
@@ -20,6 +22,8 @@ logger = logging.getLogger("backburner.http")
 HEARTBEAT_INTERVAL = 15.0
 PATIENCE = 5.0
 """Seconds that the client of a stream which has ended gets to take what was written already."""
+WARNING = 300.0
+"""Seconds before the end of an identity at which its stream says so."""
 SLICE = 64 * 1024
 """Bytes that are handed to the server at once, so that it can slow down a big text."""
 
@@ -27,11 +31,19 @@ SLICE = 64 * 1024
 class EventStream(Response):
     """What was before (``opening``), then what follows in ``log`` behind ``after``; with ``after`` None it ends there.
 
-    Ends when its stream ends or its client goes away, whichever is first.
+    Ends when its stream ends, its client goes away, or the identity that it was opened with expires (``until``, seconds
+    since the epoch), whichever is first. Of the last it warns beforehand, so that the client can come back with a new
+    token: its cursor goes on where this stream ends.
     """
 
     def __init__(
-        self, hub: Hub, log: Log, opening: bytes, after: int | None, heartbeat: float = HEARTBEAT_INTERVAL
+        self,
+        hub: Hub,
+        log: Log,
+        opening: bytes,
+        after: int | None,
+        heartbeat: float = HEARTBEAT_INTERVAL,
+        until: float | None = None,
     ) -> None:
         super().__init__(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -40,6 +52,7 @@ class EventStream(Response):
         self._opening = opening
         self._after = after
         self._heartbeat = heartbeat
+        self._until = until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender = asyncio.create_task(self._send_all(send))
@@ -69,15 +82,25 @@ class EventStream(Response):
     async def _relay(self, stream: Stream, send: Send) -> None:
         clock = asyncio.get_running_loop().time
         beat = clock() + self._heartbeat
+        end = math.inf if self._until is None else clock() + max(self._until - time.time(), 0.0)
+        warning = end - WARNING
         while True:
             try:
-                async with asyncio.timeout_at(beat):
+                async with asyncio.timeout_at(min(beat, warning, end)):
                     entries = await stream.read()
             except TimeoutError:
-                await _write(send, HEARTBEAT)
-                beat = clock() + self._heartbeat
+                now = clock()
+                if now >= end:
+                    return
+                if now >= warning:
+                    assert self._until is not None
+                    await _write(send, expiring(self._until))
+                    warning = math.inf
+                if now >= beat:
+                    await _write(send, HEARTBEAT)
+                    beat = now + self._heartbeat
                 continue
-            if not entries:
+            if not entries or clock() >= end:
                 return
             await _write(send, b"".join([entry.text for entry in entries]))
 

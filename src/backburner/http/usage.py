@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ..domain.budgets import first_day
 from ..domain.operations import UsageByDay
-from .auth import owner
+from .callers import owner
 from .problems import ProblemRoute, described
 from .schemas import UsagePage, usage_json
 

@@ -19,6 +19,7 @@ ERASED: tuple[Table, ...] = (
     tables.folds,
     tables.steps,
     tables.questions,
+    tables.tokens,
     tables.channels,
     tables.job_usage,
     tables.job_args,

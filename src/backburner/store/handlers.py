@@ -27,6 +27,7 @@ from . import (
     submitting,
     tending,
     ticking,
+    tokens,
     usage,
 )
 
@@ -77,6 +78,10 @@ ONE: dict[type, Callable[..., Any]] = {
     op.SettleBudget: budgeting.settle_budget,
     op.PauseModel: budgeting.pause_model,
     op.FreeBudgets: budgeting.free_budgets,
+    op.IssueToken: tokens.issue,
+    op.TakeTicket: tokens.take_ticket,
+    op.RevokeTokens: tokens.revoke,
+    op.PruneTokens: tokens.prune_tokens,
 }
 
 READ: dict[type, Callable[..., Any]] = {
@@ -105,6 +110,7 @@ READ: dict[type, Callable[..., Any]] = {
     op.FindPrunable: pruning.find_prunable,
     op.NextTick: ticking.next_tick,
     op.ListCrons: ticking.list_crons,
+    op.FindToken: tokens.find_token,
     op.UsageByDay: usage.usage_by_day,
     op.UsageOfJob: usage.usage_of_job,
 }

@@ -21,6 +21,7 @@ from .tables import (
     questions,
     ready,
     scheduled,
+    tokens,
     waits,
     works,
 )
@@ -42,6 +43,8 @@ Index("ix_bb_blocked_job", blocked.c.job_id, unique=True)
 Index("ix_bb_waits_child", waits.c.child_id)
 Index("ix_bb_batches_owner", batches.c.owner, batches.c.id)
 Index("ix_bb_questions_job", questions.c.job_id, questions.c.name, questions.c.occurrence, unique=True)
+Index("ix_bb_tokens_job", tokens.c.job_id, **where(tokens.c.job_id.is_not(None)))
+Index("ix_bb_tokens_expires_at", tokens.c.expires_at)
 Index("ix_bb_deadlines_at", deadlines.c.at)
 Index("ix_bb_scheduled_run_at", scheduled.c.run_at)
 Index("ix_bb_leases_task", leases.c.task, leases.c.owner, **where(leases.c.limited.is_(True)))

@@ -20,7 +20,7 @@ from sqlalchemy import (
     func,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that this version of the code needs."""
 
 VERSION_TABLE = "backburner_version"
@@ -31,6 +31,7 @@ metadata = MetaData()
 ID = String(36).with_variant(String(36, collation="C"), "postgresql")
 NAME = String(255).with_variant(String(255, collation="C"), "postgresql")
 SCOPE = String(300).with_variant(String(300, collation="C"), "postgresql")
+DIGEST = String(64).with_variant(String(64, collation="C"), "postgresql")
 NOBODY = ""
 """Stands for no owner where a column is part of a key."""
 
@@ -250,6 +251,19 @@ questions = Table(
     Column("expires_at", BigInteger),
     Column("answer", Text),
     Column("answered_at", BigInteger),
+)
+
+# Tokens that we gave out: of their secrets only the digests.
+tokens = Table(
+    "bb_tokens",
+    metadata,
+    Column("digest", DIGEST, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("owner", NAME, nullable=False),
+    Column("job_id", ID),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    sqlite_with_rowid=False,
 )
 
 # Until when a waiting job must have been started.

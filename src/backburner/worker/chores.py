@@ -24,6 +24,7 @@ from ..domain.operations import (
     PruneBatches,
     PruneLine,
     PruneNotifications,
+    PruneTokens,
     RaiseOld,
     TakeChore,
 )
@@ -151,4 +152,4 @@ class Chores(Looker):
         ages = [seconds for seconds in kept if seconds is not None]
         if len(ages) == len(kept) and self._store.write_sync(PruneBatches(max(ages))):
             return True
-        return self._store.write_sync(PruneLine())
+        return self._store.write_sync(PruneTokens()) or self._store.write_sync(PruneLine())

@@ -27,6 +27,9 @@ def make_router(studio: Studio) -> APIRouter:
     router = APIRouter(prefix="/api/novels", route_class=ProblemRoute, tags=["novels"])
     bb, library = studio.bb, studio.library
 
+    async def _owner(request: Request) -> str:
+        return (await bb.identify(request)).owner
+
     @router.get("/model")
     def read_model() -> wire.ModelOut:
         return describe_model(bb)
@@ -48,7 +51,7 @@ def make_router(studio: Studio) -> APIRouter:
 
     @router.get("/{novel_id}")
     async def read_novel(request: Request, novel_id: Id) -> wire.NovelWithChapters:
-        novel, chapters, drafts = await asyncio.to_thread(_read_novel, bb.owner_of(request), novel_id)
+        novel, chapters, drafts = await asyncio.to_thread(_read_novel, await _owner(request), novel_id)
         analyses = [chapter.analysis_job_id for chapter, _ in chapters if chapter.analysis_job_id is not None]
         statuses = await _statuses(bb, [*analyses, *drafts])
         listed = [_chapter_in_list(chapter, count, statuses) for chapter, count in chapters]
@@ -90,7 +93,7 @@ def make_router(studio: Studio) -> APIRouter:
     @router.post("/{novel_id}/chapters/{number}/analyse", status_code=202)
     async def analyse_chapter(request: Request, response: Response, novel_id: Id, number: Id) -> wire.Accepted:
         """Have a chapter analysed; while one analysis is under way, that is the answer."""
-        owner = bb.owner_of(request)
+        owner = await _owner(request)
         under_way = await asyncio.to_thread(_analysis_of, owner, novel_id, number)
         status = (await _statuses(bb, [under_way])).get(under_way) if under_way is not None else None
         if under_way is not None and status in UNDER_WAY:

@@ -46,6 +46,7 @@ from .queries import (
     WorkerRecord,
 )
 from .tending import Chore, ExpireWaiting, FoldCounts, FoldTexts, FreeBlocked, OldJobs, OpenChores, RaiseOld, TakeChore
+from .tokens import FindToken, IssueToken, PruneTokens, RevokeTokens, TakeTicket
 from .working import (
     AppendText,
     Claim,
@@ -94,6 +95,7 @@ __all__ = [
     "FailUnknown",
     "Failed",
     "FindPrunable",
+    "FindToken",
     "FireCrons",
     "FoldCounts",
     "FoldTexts",
@@ -105,6 +107,7 @@ __all__ = [
     "GetQuestion",
     "GetResult",
     "Interrupted",
+    "IssueToken",
     "JobCount",
     "JobEvents",
     "JobQuestions",
@@ -136,6 +139,7 @@ __all__ = [
     "PruneBatches",
     "PruneLine",
     "PruneNotifications",
+    "PruneTokens",
     "Query",
     "QueueRecord",
     "RaiseOld",
@@ -149,6 +153,7 @@ __all__ = [
     "ReserveBudget",
     "Retire",
     "Retry",
+    "RevokeTokens",
     "SetProgress",
     "Settle",
     "SettleBudget",
@@ -160,6 +165,7 @@ __all__ = [
     "Submitted",
     "Tails",
     "TakeChore",
+    "TakeTicket",
     "Transact",
     "Usage",
     "UsageByDay",
