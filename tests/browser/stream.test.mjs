@@ -126,3 +126,77 @@ test("who learns from a refusal that there is nothing more closes the line for g
   await pass(60_000);
   assert.equal(sources.length, 1);
 });
+
+function tickets() {
+  const asked = [];
+  return { asked, ticket: async (renew) => `t${asked.push(renew)}` };
+}
+
+async function settle() {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+}
+
+test("each line has a ticket of its own, also when the browser would come back with the used one", async () => {
+  const { asked, ticket } = tickets();
+  const stream = open({ ticket });
+  await settle();
+  assert.equal(sources[0].url, "/events?ticket=t1");
+  sources[0].say("snapshot", {}, "o-4");
+  sources[0].onerror();
+  assert.equal(sources[0].readyState, FakeEventSource.CLOSED);
+  await pass(1000);
+  await settle();
+  mock.timers.tick(1000);
+  await settle();
+  assert.deepEqual(sources.map(({ url }) => url), ["/events?ticket=t1", "/events?after=o-4&ticket=t2"]);
+  assert.deepEqual(asked, [false, false]);
+  stream.close();
+});
+
+test("a line that ends with its token is renewed at half time, behind the last cursor", async () => {
+  const { asked, ticket } = tickets();
+  const stream = open({ ticket });
+  await settle();
+  sources[0].say("snapshot", {}, "o-4");
+  sources[0].say("token.expiring", { expires_in: 10 });
+  mock.timers.tick(4999);
+  await settle();
+  assert.equal(sources.length, 1);
+  mock.timers.tick(1);
+  await settle();
+  assert.equal(sources[1].url, "/events?after=o-4&ticket=t2");
+  assert.equal(sources[0].readyState, FakeEventSource.CLOSED);
+  assert.deepEqual(asked, [false, true]);
+  assert.deepEqual(events, [["snapshot", "o-4"]]);
+  stream.close();
+});
+
+test("a ticket that cannot be had is asked for again, and later each time", async () => {
+  let asked = 0;
+  const stream = open({ ticket: async () => Promise.reject(new Error(`refused ${(asked += 1)}`)) });
+  await settle();
+  for (let round = 0; round < 4; round += 1) {
+    await settle();
+    mock.timers.tick(1000 * 2 ** round);
+    await settle();
+  }
+  assert.equal(sources.length, 0);
+  assert.ok(asked >= 4, `asked ${asked} times`);
+  stream.close();
+});
+
+test("a ticket that comes after the line was closed opens nothing", async () => {
+  let give;
+  const stream = open({ ticket: () => new Promise((resolve) => (give = resolve)) });
+  stream.close();
+  give("late");
+  await settle();
+  assert.equal(sources.length, 0);
+});
+
+test("without a ticket the address stays as it is", async () => {
+  const stream = open({ ticket: async () => null });
+  await settle();
+  assert.equal(sources[0].url, "/events");
+  stream.close();
+});

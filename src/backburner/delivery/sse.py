@@ -28,8 +28,12 @@ def retry_line() -> bytes:
 
 
 def expiring(at: float) -> bytes:
-    """The stream ends at ``at``, seconds since the epoch, unless its client comes back with a new token before."""
-    data = _encoder.encode({"expires_at": timestamp(int(at * 1e6))})
+    """The stream ends at ``at``, seconds since the epoch, unless its client comes back with a new token before.
+
+    Said in seconds from now too, for clients whose clock is wrong.
+    """
+    left = max(0.0, at - time.time())
+    data = _encoder.encode({"expires_at": timestamp(int(at * 1e6)), "expires_in": round(left, 3)})
     return f"event: token.expiring\ndata: {data}\n\n".encode()
 
 

@@ -17,15 +17,36 @@ export { isFinished, RequestError };
  * @typedef {import("./fold.js").Job} Job
  * @typedef {import("./fold.js").JobState} JobState
  * @typedef {import("./fold.js").OwnerState} OwnerState
+ * @typedef {string|null|((options: {renew: boolean}) => string|null|Promise<string|null>)} Token
  */
 
 /** This file is served as `<prefix>/ui/client.js`. */
 const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
+/** @type {Token} */
+let everybodys = null;
+
+/**
+ * Says who is looking, for every client and element of this page that is told nothing of its own.
+ *
+ * @param {Token} token
+ */
+export function signIn(token) {
+  everybodys = token;
+}
+
 export class Client {
-  /** @param {{base?: string}} [options] ``base``: where backburner's routes are, by default where this file came from */
-  constructor({ base = HOME } = {}) {
+  /**
+   * ``base``: where backburner's routes are, by default where this file came from. ``token``: a JSON Web Token or a read
+   * token, or a function that answers one; it is called for each request, and with ``{ renew: true }`` when the server
+   * refuses the last one or an open line is about to end with it.
+   *
+   * @param {{base?: string, token?: Token}} [options]
+   */
+  constructor({ base = HOME, token = undefined } = {}) {
     this.base = base.replace(/\/$/, "");
+    this._given = token;
+    this._token = (renew) => resolveToken(this._given === undefined ? everybodys : this._given, renew);
   }
 
   /**
@@ -119,6 +140,7 @@ export class Client {
       };
       const stream = new EventStream({
         url: `${this.base}/jobs/${encodeURIComponent(id)}/events`,
+        ticket: (renew) => this._ticket(id, renew),
         cursor: from.cursor,
         onLine,
         onEvent: (name, data, cursor) => {
@@ -208,6 +230,7 @@ export class Client {
     return new Promise((resolve) => {
       const stream = new EventStream({
         url: `${this.base}/events`,
+        ticket: (renew) => this._ticket(null, renew),
         onLine,
         onEvent: (name, data, cursor) => {
           state = applyToOwner(state, name, data, cursor);
@@ -226,9 +249,21 @@ export class Client {
     });
   }
 
-  _request(path, options) {
-    return request(this.base + path, options);
+  /** An `EventSource` sends no token: a ticket opens its line, once. Null where nobody has a token (cookies do). */
+  async _ticket(job, renew) {
+    if (!(await this._token(renew))) return null;
+    const { ticket } = await this._request("/tickets", { method: "POST", body: job ? { job } : {}, repeatable: true });
+    return ticket;
   }
+
+  _request(path, options) {
+    return request(this.base + path, { token: this._token, ...options });
+  }
+}
+
+/** @param {Token} token @param {boolean} renew @returns {Promise<string|null>} */
+async function resolveToken(token, renew) {
+  return typeof token === "function" ? ((await token({ renew })) ?? null) : token;
 }
 
 function ignore() {}

@@ -29,6 +29,7 @@ export function sentence(job) {
 /** Why a request did not work. @param {any} error a `RequestError` */
 export function reason(error) {
   if (error.status === 0) return words.unreachable;
+  if (error.status === 401) return words.notSignedIn;
   if (error.status === 404) return words.noJob;
   return error.message;
 }

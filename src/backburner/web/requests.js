@@ -16,6 +16,12 @@ export class RequestError extends Error {
 }
 
 /**
+ * A token for ``Authorization``, or null for none; ``renew`` says that the last one is not good enough any more.
+ *
+ * @typedef {(renew: boolean) => Promise<string|null>} TokenSource
+ */
+
+/**
  * JSON from a URL.
  *
  * @param {string} url
@@ -26,19 +32,37 @@ export class RequestError extends Error {
  * @param {boolean} [options.repeatable] whether a lost answer may be asked for again; true for GET
  * @param {AbortSignal} [options.signal]
  * @param {number} [options.timeout] milliseconds for one try
+ * @param {TokenSource} [options.token] who is asking; asked once more for a new token when the server refuses it
  * @returns {Promise<any>} null for an answer without a body
  */
-export async function request(url, { method = "GET", body, headers, repeatable, signal, timeout = TIMEOUT_MS } = {}) {
+export async function request(url, { method = "GET", body, headers, repeatable, signal, timeout = TIMEOUT_MS, token = nobody } = {}) {
   const tries = (repeatable ?? method === "GET") ? TRIES : 1;
+  let shown = await token(false);
+  let renewed = false;
   for (let number = 1; ; number += 1) {
     try {
-      return await once(url, { method, body, headers, signal, timeout });
+      return await once(url, { method, body, headers: { ...bearer(shown), ...headers }, signal, timeout });
     } catch (error) {
+      if (error.status === 401 && !renewed) {
+        renewed = true;
+        const before = shown;
+        shown = await token(true);
+        if (shown && shown !== before) continue;
+      }
       const again = error instanceof RequestError && (error.status === 0 || WORTH_A_RETRY.has(error.status));
       if (!again || number >= tries || signal?.aborted) throw error;
       await pause(error.retryAfter ?? 300 * 2 ** number * (0.5 + Math.random() / 2), signal);
     }
   }
+}
+
+async function nobody() {
+  return null;
+}
+
+/** @param {string|null} token */
+function bearer(token) {
+  return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 async function once(url, { method, body, headers, signal, timeout }) {

@@ -3,7 +3,8 @@
  *
  * `EventSource` reconnects by itself after a drop, and sends the last cursor in `Last-Event-ID`. It gives up for good on
  * an HTTP error, and never notices a dead line. So: a heartbeat is missed after 45 s; after a final close this opens a
- * new one with `?after=`, waiting longer each time; a page that stays hidden lets its line go.
+ * new one with `?after=`, waiting longer each time; a page that stays hidden lets its line go. Where somebody is signed
+ * in by a token, each line needs a ticket of its own, and is renewed before the token expires.
  */
 
 import { askForRoom, holdLine, isCrowded, onAskedForRoom } from "./lines.js";
@@ -21,6 +22,7 @@ export const EVENT_NAMES = [
   "job.failed",
   "job.cancelled",
   "notification",
+  "token.expiring",
   "heartbeat",
 ];
 
@@ -36,13 +38,17 @@ export class EventStream {
    * @param {string|null} [options.cursor] where to resume; null for a snapshot first
    * @param {(name: string, data: any, cursor: string|null) => void} options.onEvent
    * @param {(open: boolean) => void} [options.onLine] the line came up, or went down
+   * @param {(renew: boolean) => Promise<string|null>} [options.ticket] opens one line; null where none is needed
    * @param {() => Promise<void>} [options.onRefused] after a final close, before the next try; it may `close` this
    */
-  constructor({ url, cursor = null, onEvent, onLine, onRefused }) {
+  constructor({ url, cursor = null, onEvent, onLine, ticket, onRefused }) {
     this.url = url;
     this.cursor = cursor;
     this._onEvent = onEvent;
     this._onLine = onLine ?? (() => {});
+    this._ticket = ticket ?? null;
+    this._expiring = false;
+    this._opening = 0;
     this._onRefused = onRefused ?? (async () => {});
     this._failures = 0;
     this._closed = false;
@@ -89,10 +95,26 @@ export class EventStream {
   _open() {
     if (this._closed || this._suspended || this._source) return;
     this._cancel("retry");
+    if (!this._ticket) return this._connect(null);
+    const turn = (this._opening += 1);
+    const renew = this._expiring;
+    this._expiring = false;
+    this._ticket(renew).then(
+      (ticket) => turn === this._opening && !this._source && this._connect(ticket),
+      () => turn === this._opening && !this._closed && this._retry(),
+    );
+  }
+
+  _connect(ticket) {
+    if (this._closed || this._suspended) return;
+    const parameters = new URLSearchParams();
+    if (this.cursor !== null) parameters.set("after", this.cursor);
+    if (ticket !== null) parameters.set("ticket", ticket);
     const join = this.url.includes("?") ? "&" : "?";
-    const url = this.cursor === null ? this.url : `${this.url}${join}after=${encodeURIComponent(this.cursor)}`;
-    const source = new EventSource(url);
+    const query = String(parameters);
+    const source = new EventSource(query ? this.url + join + query : this.url);
     this._source = source;
+    this._used = ticket !== null;
     this._release = holdLine();
     isCrowded().then((crowded) => crowded && askForRoom());
     source.onopen = () => this._heard(source);
@@ -106,6 +128,7 @@ export class EventStream {
     this._heard(source);
     if (name === "heartbeat") return;
     const data = JSON.parse(event.data);
+    if (name === "token.expiring") return this._renew(data.expires_in);
     const cursor = event.lastEventId || data.cursor || this.cursor;
     this.cursor = cursor;
     this._onEvent(name, data, cursor);
@@ -121,7 +144,16 @@ export class EventStream {
   _lost(source) {
     if (source !== this._source) return;
     this._onLine(false);
-    if (source.readyState === EventSource.CLOSED) this._retry();
+    // The browser would come back with a ticket that is used up.
+    if (this._used || source.readyState === EventSource.CLOSED) this._retry();
+  }
+
+  /** The line ends in ``seconds``: half of that is time enough for a new token and a new line. */
+  _renew(seconds) {
+    this._arm("renew", (seconds * 1000) / 2, () => {
+      this._expiring = true;
+      this.reopen();
+    });
   }
 
   async _retry() {
@@ -160,6 +192,8 @@ export class EventStream {
   }
 
   _drop() {
+    this._opening += 1;
+    this._cancel("renew");
     this._cancel("silence");
     this._cancel("retry");
     this._release();

@@ -93,6 +93,12 @@ export const words = choose({
     download: "Download",
     leaveNote: "You may close this page; the job goes on, and you will find it here again.",
     tryReload: "Reload",
+    tokenWanted: "Who is there?",
+    tokenOver: "Your token is not valid any more",
+    tokenLabel: "Access token",
+    tokenNote: "Paste a token of your application, or a read token of a job. It stays in this tab only.",
+    signIn: "Sign in",
+    notSignedIn: "Nobody is signed in.",
   },
   "zh-CN": {
     status: {
@@ -167,5 +173,11 @@ export const words = choose({
     download: "下载",
     leaveNote: "可以关闭本页，任务会继续进行，之后仍能在这里找到它。",
     tryReload: "重新加载",
+    tokenWanted: "请先登录",
+    tokenOver: "令牌已失效",
+    tokenLabel: "访问令牌",
+    tokenNote: "粘贴应用发给你的令牌，或某个任务的只读令牌。它只保存在这个标签页里。",
+    signIn: "登录",
+    notSignedIn: "尚未登录。",
   },
 });

@@ -94,7 +94,8 @@ function showArgs(job) {
 async function showResult(job) {
   const value = job.result !== undefined ? job.result : await client.result(id).catch((error) => reason(error));
   const text = JSON.stringify(value, null, 2);
-  const download = h("a.button", { href: `${client.base}/jobs/${encodeURIComponent(id)}/result`, download: `${id}.json` }, words.download);
+  const file = new Blob([text], { type: "application/json" });
+  const download = h("a.button", { href: URL.createObjectURL(file), download: `${id}.json` }, words.download);
   result.hidden = false;
   fill(result, h("div.headline", {}, h("h2", {}, words.result), download), h("pre", { tabindex: 0 }, text));
 }
