@@ -205,6 +205,21 @@ def test_what_a_completed_or_failed_job_has_submitted_goes_on(store: Store) -> N
     assert [look(store, child).status for child in children] == ["pending", "pending"]
 
 
+@pytest.mark.parametrize("ended", ["completed", "cancelled"])
+def test_a_cancel_of_a_job_that_has_ended_takes_nothing_with_it(store: Store, ended: str) -> None:
+    """Also not what it left running, or what somebody has sent round again since."""
+    parent = start(store)
+    child = submit(store, "child", parent=parent.job)
+    if ended == "completed":
+        complete(store, parent)
+    else:
+        park(store, parent, child)
+        store.write_sync(Cancel(parent.job, None))
+        store.write_sync(Retry(child, None))
+    assert store.write_sync(Cancel(parent.job, None)).status == ended
+    assert look(store, child).status is Status.PENDING
+
+
 def test_a_cancelled_parked_job_that_is_run_again_waits_for_nobody(store: Store) -> None:
     parent = start(store)
     child = submit(store, "child")

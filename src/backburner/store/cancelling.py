@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
@@ -23,13 +23,16 @@ jobs, leases = tables.jobs, tables.leases
 
 
 def cancel_jobs(batch: Batch, ids: Iterable[str]) -> None:
-    """Those that wait are cancelled, those that run asked to stop, their children likewise; ended ones stay.
+    """Those that wait are cancelled, those that run asked to stop, their children likewise; ended ones stay, and what
+    they have left behind.
 
     None of them may be held yet, unless it is running (see `awaiting.hold_children`).
     """
-    found = sorted(_with_descendants(batch, ids), reverse=True)
+    parents = _with_descendants(batch, ids)
+    found = sorted(parents, reverse=True)
     hold_all(batch, found)
-    rows = batch.connection.among(HOLD_UNFINISHED, found)
+    unfinished = {row[0]: row for row in batch.connection.among(HOLD_UNFINISHED, found)}
+    rows = [row for job, row in unfinished.items() if _is_of_unfinished(job, parents, unfinished)]
     _cancel_at_once(batch, [row for row in rows if row[6] == Status.PENDING or _shares(row)])
     running = [{"job": row[0]} for row in rows if row[6] == Status.RUNNING and not _shares(row)]
     batch.connection.many(REQUEST_CANCEL, running)
@@ -46,16 +49,28 @@ def detach(batch: Batch, executions: Iterable[str]) -> None:
 
 def children_of(batch: Batch, parents: Sequence[str]) -> list[str]:
     """The unfinished ones."""
-    return [job for (job,) in batch.connection.among(READ_CHILDREN, parents)]
+    return [job for job, _ in batch.connection.among(READ_CHILDREN, parents)]
 
 
-def _with_descendants(batch: Batch, ids: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    level = set(ids)
+def _with_descendants(batch: Batch, ids: Iterable[str]) -> dict[str, str | None]:
+    """Each with its parent; of the given ones nobody asks for that."""
+    found: dict[str, str | None] = {}
+    level: dict[str, str | None] = dict.fromkeys(ids)
     while level:
         found |= level
-        level = set(children_of(batch, sorted(level))) - found
+        children = batch.connection.among(READ_CHILDREN, sorted(level))
+        level = {job: parent for job, parent in children if job not in found}
     return found
+
+
+def _is_of_unfinished(job: str, parents: Mapping[str, str | None], unfinished: Container[str]) -> bool:
+    """Whether it and all that it was found by have not ended."""
+    found: str | None = job
+    while found is not None:
+        if found not in unfinished:
+            return False
+        found = parents[found]
+    return True
 
 
 def _shares(row: Row) -> bool:
@@ -108,7 +123,7 @@ HOLD_UNFINISHED = Family(
 )
 READ_CHILDREN = Family(
     lambda among: (
-        select(jobs.c.id)
+        select(jobs.c.id, jobs.c.parent_id)
         .where(among(jobs.c.parent_id), jobs.c.parent_id.is_not(None), jobs.c.finished_at.is_(None))
         .order_by(jobs.c.id)
     )
