@@ -11,7 +11,7 @@ from typing import Any
 
 from .domain.errors import CommandFailed, CommandTimeout, ConfigurationError, InvalidArguments
 from .process_group import describe_end, end_group, send
-from .threads import to_its_end, whole
+from .threads import on_plain_loop, to_its_end, whole
 
 MOST_OUTPUT = 16 * 1024 * 1024
 """Bytes that a program may write to its standard output, and as many to its standard error."""
@@ -39,6 +39,17 @@ async def run_command(
     check: bool,
 ) -> CommandResult:
     """See `backburner.Run.command`."""
+    return await on_plain_loop(_run(arguments, timeout, input, env, cwd, check))
+
+
+async def _run(
+    arguments: Sequence[Argument],
+    timeout: float | None,
+    input: str | bytes | None,
+    env: Mapping[str, str] | None,
+    cwd: Argument | None,
+    check: bool,
+) -> CommandResult:
     program = await whole(_start(arguments, input, env, cwd), Program.end)
     name = os.path.basename(os.fspath(arguments[0]))
     try:

@@ -102,6 +102,33 @@ async def whole(starting: Awaitable[R], undo: Callable[[R], Awaitable[object]]) 
         raise
 
 
+async def on_plain_loop(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Await it on a loop of asyncio's own, where another one runs.
+
+    Those start and end processes otherwise at many corners: uvloop never tells of one whose outputs a descendant holds.
+    """
+    if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        return await coroutine
+    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def begin() -> R:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.set_result((asyncio.get_running_loop(), task))
+        return await coroutine
+
+    def work() -> R:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(begin())
+
+    def cancel(begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]]) -> None:
+        loop, task = begun.result()
+        with contextlib.suppress(RuntimeError):  # it has ended
+            loop.call_soon_threadsafe(task.cancel)
+
+    return await to_its_end(in_thread(work, "backburner-program"), lambda: begun.add_done_callback(cancel))
+
+
 async def _undone(starting: asyncio.Future[R], undo: Callable[[R], Awaitable[object]]) -> None:
     with contextlib.suppress(Exception):  # nothing was started
         await undo(await starting)

@@ -89,16 +89,6 @@ def worker(target: str, concurrency: int | None) -> None:
         await bb.run_worker(listen)
 
     try:
-        with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-            runner.run(work())
+        asyncio.run(work())
     finally:
         bb.close()
-
-
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What web processes run on, where there is a wheel of it (docs/decisions/0006-parsing-and-loop.md)."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
