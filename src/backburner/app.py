@@ -20,10 +20,21 @@ from .domain.budgets import ANY, LlmBudget, LlmRules, Price
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, StoreUnreachable, UnknownTask
 from .domain.job import NewJob, fresh, unseen
+from .domain.json import storable
 from .domain.operations import Limit, PauseQueue, Submitted
+from .given import argument, shown, text
 from .job import Job
 from .opening import Stop, open_in_time
-from .options import TaskOptions, Words, known_cache, known_kinds, known_limit, known_retention, refuse_unknown
+from .options import (
+    TaskOptions,
+    Words,
+    known_cache,
+    known_kinds,
+    known_limit,
+    known_name,
+    known_retention,
+    refuse_unknown,
+)
 from .ports import Observer, Signal, Store
 from .processes.address import refuse_unless_importable
 from .run import Run
@@ -93,6 +104,8 @@ class Backburner:
         identify: Identify | None = None,
     ) -> None:
         settings = settings or load_settings()
+        if database_url is not None and not isinstance(database_url, str):
+            raise ConfigurationError(f"the database is {shown(database_url)}: give a URL, as in sqlite:///jobs.db")
         if database_url is not None:
             settings = settings.model_copy(update={"database_url": database_url})
         self.settings = settings
@@ -125,7 +138,7 @@ class Backburner:
         /,
         *,
         name: str | None = None,
-        timeout: float | None = 3600.0,
+        timeout: float | timedelta | None = 3600.0,
         retries: int = 3,
         priority: int = 5,
         concurrency: int | None = None,
@@ -135,9 +148,9 @@ class Backburner:
         public: bool = False,
         detached: bool = False,
         on_duplicate: Literal["return", "reject"] = "return",
-        expires: float | None = None,
-        retry_on: tuple[type[Exception], ...] | None = None,
-        give_up_on: tuple[type[Exception], ...] = (),
+        expires: float | timedelta | None = None,
+        retry_on: type[Exception] | tuple[type[Exception], ...] | None = None,
+        give_up_on: type[Exception] | tuple[type[Exception], ...] = (),
         cache: timedelta | None = None,
         cache_scope: Literal["owner", "everyone"] = "owner",
         cache_args: Sequence[str] | None = None,
@@ -166,10 +179,11 @@ class Backburner:
     ) -> Any:
         """Register a function, ``async def f(run: Run, …)`` or ``def f(run: SyncRun, …)``, as a task.
 
-        ``timeout``: seconds an attempt may take. ``retries``: failures a job survives; ``retry_on`` names the errors
-        that are worth another try where not all are, ``give_up_on`` those that are not. ``priority``: 1 to 10, 10
-        first. ``concurrency``: how many of its jobs may run at once, on all workers together, ``owner_concurrency`` how
-        many of one owner's, ``rate=(n, seconds)`` how many may start in a period. ``on_duplicate``: whether a submit
+        ``timeout``: seconds, or a timedelta, that an attempt may take. ``retries``: failures a job survives;
+        ``retry_on`` names the errors that are worth another try where not all are, ``give_up_on`` those that are not.
+        ``priority``: 1 to 10, 10 first. ``concurrency``: how many of its jobs may run at once, on all workers
+        together, ``owner_concurrency`` how many of one owner's, ``rate=(n, seconds)`` how many may start in a period
+        of at most a year. ``on_duplicate``: whether a submit
         whose key a live job has answers with that job (``return``) or raises `DuplicateJob` (``reject``). ``expires``:
         seconds after which a job that was not started fails. ``detached``: submitted inside a run, its jobs are not
         cancelled with that. ``cache``: submits of the same work share one execution, and its result answers further
@@ -188,7 +202,7 @@ class Backburner:
         shared = known_cache(cache, cache_scope, cache_args)
         chosen = TaskOptions(
             notify=known_kinds(notify),
-            backoff=backoff or Backoff(),
+            backoff=Backoff() if backoff is None else backoff,
             limit=limit,
             retention=kept,
             cache=shared,
@@ -202,7 +216,7 @@ class Backburner:
 
         Answers the name, for ``bb.task(queue=…)``. Raises `ConfigurationError`.
         """
-        self.queues[name] = known_limit(concurrency, owner_concurrency, None)
+        self.queues[known_name("queue", name)] = known_limit(concurrency, owner_concurrency, None)
         return name
 
     def cron(
@@ -229,10 +243,10 @@ class Backburner:
 
     async def pause_queue(self, name: str) -> None:
         """Take no more jobs from a queue, on any worker, until `resume_queue`; what runs goes on."""
-        await self.store.write(PauseQueue(name, paused=True))
+        await self.store.write(PauseQueue(known_name("queue", name), paused=True))
 
     async def resume_queue(self, name: str) -> None:
-        await self.store.write(PauseQueue(name, paused=False))
+        await self.store.write(PauseQueue(known_name("queue", name), paused=False))
 
     def llm_budget(
         self,
@@ -270,7 +284,13 @@ class Backburner:
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
-        name = name or str(getattr(function, "__name__", type(function).__name__))
+        if (not inspect.isroutine(function) and not callable(function)) or inspect.isclass(function):
+            raise ConfigurationError(f"bb.task is given {shown(function)}: it stands above a function")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigurationError(
+                f"{function.__name__} yields: a task returns its result, and says text by run.text"
+            )
+        name = str(getattr(function, "__name__", type(function).__name__)) if name is None else name
         is_async = inspect.iscoroutinefunction(function)
         if options.process:
             refuse_unless_importable(name, function, is_async)
@@ -310,9 +330,9 @@ class Backburner:
 
     def find_batch(self, id: str) -> Batch:
         """A batch by its id, to be looked at, waited for, cancelled."""
-        from .batches import Batch
+        from .batches import found_batch
 
-        return Batch(self, id, "", None, None, True)
+        return found_batch(self, storable(text(argument, "batch", id), "batch"))
 
     def runs(self, run: Run) -> bool:
         """Whether it is an execution of a task of this Backburner."""
@@ -534,8 +554,8 @@ class Backburner:
             await parts.model_clients.aclose()
 
     def handle(self, job: str) -> Job[Any]:
-        """A job by its id, to be refreshed before it is looked at."""
-        return Job(self, unseen(job))
+        """A job by its id, to be refreshed before it is looked at. Raises `InvalidArguments` for what is no id."""
+        return Job(self, unseen(storable(text(argument, "job", job), "job")))
 
     def open(self) -> None:
         """Open the store now instead of at the first use: migrate the database, run the applications' own `on_open`.

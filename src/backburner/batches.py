@@ -15,9 +15,11 @@ from .domain.ids import new_id
 from .domain.job import NewJob, Status, fresh, unseen
 from .domain.json import fingerprint, storable
 from .domain.operations import CancelMembers, EraseMembers, GetBatch, ListJobs, Submit, SubmitBatch, Submitted
+from .given import argument, shown, text
 from .job import Job
 from .run import Run, current_run
 from .task import Submission, Task
+from .threads import refuse_loop
 
 if TYPE_CHECKING:
     from .app import Backburner
@@ -28,6 +30,7 @@ R = TypeVar("R")
 MOST_JOBS = 100_000
 """In one transaction: everybody else waits while it is written."""
 EVERYTHING = 2**31 - 1
+CALLS = 'give mappings of arguments or tuples, as in [{"text": "a"}, ("b",)]'
 LIVE = (Status.RUNNING, Status.PENDING)
 
 
@@ -48,11 +51,15 @@ class Batch:
         )
         self._notify = notify
         self._new: list[NewJob] = []
+        self._closed = False
         self.jobs: list[Job[Any]] = []
         """Those that were added here, in this order."""
 
     def add(self, task: Task[P, R] | Submission[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Take a job into the batch; it is submitted when the block ends. Raises `InvalidArguments`."""
+        self._refuse_late()
+        if not isinstance(task, Task | Submission):
+            raise InvalidArguments(f"a batch takes tasks, not {shown(task)}: batch.add(task, …)", {"task": "no task"})
         submission = task if isinstance(task, Submission) else task.using()
         if len(self._new) == MOST_JOBS:
             raise InvalidArguments(f"a batch has at most {MOST_JOBS} jobs: make several")
@@ -65,11 +72,13 @@ class Batch:
         return job
 
     async def __aenter__(self) -> Batch:
+        self._refuse_late()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         if kind is not None:
             return
         run = current_run.get()
@@ -79,11 +88,13 @@ class Batch:
             self._take(await self._bb.store.write(SubmitBatch(self._row(), tuple(self._new))))
 
     def __enter__(self) -> Batch:
+        self._refuse_late()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         if kind is not None:
             return
         run = current_run.get()
@@ -91,6 +102,10 @@ class Batch:
             run.wait_sync(self._submit_in(run))
         else:
             self._take(self._bb.store.write_sync(SubmitBatch(self._row(), tuple(self._new))))
+
+    def _refuse_late(self) -> None:
+        if self._closed:
+            raise InvalidArguments(f"the block of batch {self.title!r} has ended, and its jobs with it: make another")
 
     async def look(self) -> BatchRecord:
         """How it stands now. Raises `BatchNotFound`."""
@@ -116,6 +131,7 @@ class Batch:
         run = current_run.get()
         if run is not None:
             return run.wait_sync(self.wait(timeout))
+        refuse_loop("await batch.wait()")
         return asyncio.run(self.wait(timeout))
 
     async def cancel(self) -> BatchRecord:
@@ -125,7 +141,11 @@ class Batch:
         return await self.look()
 
     async def retry(self) -> int:
-        """Run its failed jobs again; answers how many. A callback that has been submitted is not submitted again."""
+        """Run its failed jobs again; answers how many. A callback that has been submitted is not submitted again.
+
+        Raises `BatchNotFound`.
+        """
+        await self.look()
         query = ListJobs(status=Status.FAILED, batch=self.id)
         return await retry_all(self._bb.store, query, EVERYTHING)
 
@@ -170,11 +190,21 @@ def new_batch(bb: Backburner, title: str, owner: str | None, on_complete: Any, n
     """Raises `ConfigurationError`, `InvalidArguments`."""
     run = current_run.get()
     owner = run.owner if owner is None and run is not None else owner
-    batch = Batch(bb, new_id(), storable(title, "title"), owner, on_complete, notify)
+    storable(text(argument, "title", title), "title")
+    if owner is not None:
+        storable(text(argument, "owner", owner), "owner")
+    batch = Batch(bb, new_id(), title, owner, on_complete, notify)
     if on_complete is not None:
         if not isinstance(on_complete, Task | Submission):
             raise ConfigurationError(f"on_complete is {on_complete!r}: give a task, or task.using(…)")
         batch._row()
+    return batch
+
+
+def found_batch(bb: Backburner, id: str) -> Batch:
+    """One that was submitted before: nothing is added to it."""
+    batch = Batch(bb, id, "", None, None, True)
+    batch._closed = True
     return batch
 
 
@@ -210,7 +240,11 @@ async def _submit_many_in(run: Run, submission: Submission[P, R], new: list[NewJ
 
 def _bind(submission: Submission[P, R], calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> list[NewJob]:
     new: list[NewJob] = []
+    if isinstance(calls, str | bytes | Mapping) or not isinstance(calls, Iterable):
+        raise argument("calls", calls, CALLS)
     for number, call in enumerate(calls):
+        if not isinstance(call, Mapping | tuple | list):
+            raise argument(f"call {number}", call, CALLS)
         args, kwargs = ((), dict(call)) if isinstance(call, Mapping) else (tuple(call), {})
         try:
             new.append(submission.new_job(args, kwargs))

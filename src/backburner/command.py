@@ -80,6 +80,9 @@ async def _start(
 ) -> Program:
     if isinstance(arguments, str | bytes) or not arguments:
         raise InvalidArguments('a command is a list of the program and its arguments, as in ["git", "status"]')
+    for each in arguments:
+        if not isinstance(each, str | bytes | os.PathLike):
+            raise InvalidArguments(f"a command has {each!r} among its arguments: write it as text, as in str(5)")
     parts = [os.fspath(each) for each in arguments]
     loop = asyncio.get_running_loop()
     try:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
+from . import given
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, InvalidArguments
 from .domain.job import NewJob
-from .options import NAME
+from .options import known_name
 from .schedule import CronSchedule
 from .task import Task
 
@@ -34,11 +35,10 @@ class CronDecorator:
     def __call__(self, task: Task[P, R], /) -> Task[P, R]:
         if not isinstance(task, Task):
             raise ConfigurationError(f"bb.cron stands above @bb.task and is given the task, not {task!r}")
-        cron = Cron(
-            self.name or task.name, task.name, CronSchedule(self.expression, self.zone), self.missed, self._job_of(task)
-        )
-        if not NAME.fullmatch(cron.name):
-            raise ConfigurationError(f"{cron.name!r} is no name for a cron: use letters, digits, and . _ : -")
+        name = task.name if self.name is None else self.name
+        schedule = CronSchedule(self.expression, self.zone)
+        cron = Cron(name, task.name, schedule, self.missed, self._job_of(task))
+        known_name("cron", cron.name)
         if self.missed not in ("once", "skip"):
             raise ConfigurationError(f"missed is {self.missed!r}: choose 'once' or 'skip'")
         if cron.name in self.crons:
@@ -47,6 +47,8 @@ class CronDecorator:
         return task
 
     def _job_of(self, task: Task[Any, Any]) -> Callable[[], NewJob]:
+        given.instance(given.configuration, "args", self.args, Mapping, "give a mapping, as in {'days': 7}")
+
         def make() -> NewJob:
             return task.using(owner=self.owner, priority=self.priority).new_job((), dict(self.args))
 

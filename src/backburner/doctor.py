@@ -59,7 +59,7 @@ def _database(findings: Findings, bb: Backburner) -> None:
     url = bb.settings.database_url
     try:
         bb.open()
-        findings.good(f"{url} can be opened and its schema is current")
+        findings.good(f"{bb.parts.database.place} can be opened and its schema is current")
         workers = bb.store.read_sync(ListWorkers())
         now = time.time_ns() // 1000
         alive = [worker for worker in workers if worker.expires_at > now]
@@ -77,6 +77,8 @@ def _database(findings: Findings, bb: Backburner) -> None:
         return
     finally:
         bb.close()
+    if not url.startswith("sqlite:///"):
+        return  # the server's disk is not ours to see
     folder = os.path.dirname(os.path.abspath(url.removeprefix("sqlite:///")))
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:

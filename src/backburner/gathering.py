@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from .domain.errors import InvalidArguments
+from .given import argument, whole
 
 R = TypeVar("R")
 
@@ -19,8 +19,8 @@ async def gather(calls: Sequence[Awaitable[R]], limit: int | None, enter: Callab
     context of a call before it begins.
     """
     try:
-        if limit is not None and limit < 1:
-            raise InvalidArguments(f"limit is {limit}: choose 1 or more, or None for no limit")
+        if limit is not None:
+            whole(argument, "limit", limit, "choose 1 or more, or None for no limit")
         return await _side_by_side(calls, asyncio.Semaphore(limit or max(len(calls), 1)), enter)
     finally:
         for call in calls:

@@ -27,8 +27,10 @@ from .domain.operations import (
 )
 from .domain.operations import Retry as RetryJob
 from .domain.outlook import UNKNOWN, Outlook
-from .domain.questions import Question, choose, fit
+from .domain.questions import Question, choose
+from .given import Duration, argument, seconds
 from .run import Run, current_run
+from .shapes import fit
 
 if TYPE_CHECKING:
     from .app import Backburner
@@ -71,7 +73,7 @@ class Job(Generic[R]):
     def outlook_sync(self) -> Outlook:
         return self._bb.store.read_sync(Outlooks((self.id,))).get(self.id, UNKNOWN)
 
-    async def result(self, timeout: float | None = None) -> R:
+    async def result(self, timeout: Duration | None = None) -> R:
         """Wait for the end and return what the function returned.
 
         Raises `JobFailed`, `JobCancelled`, and `ResultTimeout` after ``timeout`` seconds (the job goes on). Inside a
@@ -79,22 +81,25 @@ class Job(Generic[R]):
         top when the job has ended.
         """
         run = self._run()
+        timeout = _patience(timeout)
         if run is not None:
             return self._told(await run.outcomes.ending(self.id, timeout))
         await self.wait(timeout)
         return self._outcome(await self._bb.store.read(GetResult(self.id)))
 
-    def result_sync(self, timeout: float | None = None) -> R:
+    def result_sync(self, timeout: Duration | None = None) -> R:
         """The same for threads without an event loop."""
         run = self._run()
+        timeout = _patience(timeout)
         if run is not None:
             return self._told(run.wait_sync(run.outcomes.ending(self.id, timeout)))
         self.wait_sync(timeout)
         return self._outcome(self._bb.store.read_sync(GetResult(self.id)))
 
-    async def wait(self, timeout: float | None = None) -> JobRecord:
+    async def wait(self, timeout: Duration | None = None) -> JobRecord:
         """Wait until the job has ended, however it ended; inside a run as `result` does."""
         run = self._run()
+        timeout = _patience(timeout)
         if run is not None:
             self.record = await run.outcomes.record(self.id, timeout)
             return self.record
@@ -105,8 +110,9 @@ class Job(Generic[R]):
             raise ResultTimeout(f"job {self.id} has not ended within {timeout:g} s; it goes on") from None
         return self.record
 
-    def wait_sync(self, timeout: float | None = None) -> JobRecord:
+    def wait_sync(self, timeout: Duration | None = None) -> JobRecord:
         run = self._run()
+        timeout = _patience(timeout)
         if run is not None:
             self.record = run.wait_sync(run.outcomes.record(self.id, timeout))
             return self.record
@@ -205,3 +211,10 @@ class Job(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.record.task} {self.record.status}>"
+
+
+def _patience(timeout: Duration | None) -> float | None:
+    """Seconds. Raises `InvalidArguments`."""
+    if timeout is None:
+        return None
+    return seconds(argument, "timeout", timeout, "choose seconds, 0 or more, or None to wait for ever", -1e-9)

@@ -7,27 +7,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from . import given
 from .domain.backoff import Backoff
-from .domain.errors import (
-    ConfigurationError,
-)
+from .domain.errors import ConfigurationError
 from .domain.notifications import Notice
-from .domain.operations import (
-    UNLIMITED,
-    Limit,
-)
+from .domain.operations import UNLIMITED, Limit
 from .domain.retention import NOTIFICATIONS, Retention, parse_retention
-
-if TYPE_CHECKING:
-    pass
 
 Words = Callable[[str, dict[str, Any], str | None], Notice | None]
 """What a task says in the inbox: called with the kind of event, the job's arguments and the reason of a failure."""
 
+wrong = given.configuration
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}")
-LONGEST_DELAY = 100 * 366 * 86_400.0
+LONGEST_PERIOD = 366 * 86_400.0
+"""Seconds: starts are remembered no longer (see `store.pruning`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +52,31 @@ class TaskOptions:
     retention: Retention = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.priority <= 10:
-            raise ConfigurationError(f"priority is {self.priority}: choose 1 (last) to 10 (first)")
-        if self.retries < 0:
-            raise ConfigurationError(f"retries is {self.retries}: choose 0 or more")
-        for name, kinds in (("retry_on", self.retry_on or ()), ("give_up_on", self.give_up_on)):
-            if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-                raise ConfigurationError(f"{name} is {kinds}: name classes of exceptions, as in (TimeoutError,)")
+        """Raises `ConfigurationError` naming what makes no sense; durations may be timedeltas."""
+        given.whole(wrong, "priority", self.priority, "choose 1 (last) to 10 (first)", 1, 10)
+        given.whole(wrong, "retries", self.retries, "choose 0 or more", 0, given.LARGEST - 1)
+        for name in ("timeout", "expires"):
+            if (value := getattr(self, name)) is not None:
+                choose = "choose seconds above 0, or None for no limit"
+                object.__setattr__(self, name, given.seconds(wrong, name, value, choose))
+        if self.retry_on is not None:
+            object.__setattr__(self, "retry_on", given.exceptions(wrong, "retry_on", self.retry_on))
+        object.__setattr__(self, "give_up_on", given.exceptions(wrong, "give_up_on", self.give_up_on))
         if self.on_duplicate not in ("return", "reject"):
-            raise ConfigurationError(f"on_duplicate is {self.on_duplicate!r}: choose 'return' or 'reject'")
-        if self.expires is not None and not 0 < self.expires <= LONGEST_DELAY:
-            raise ConfigurationError(f"expires is {self.expires}: choose seconds above 0, or None for no limit")
-        if not NAME.fullmatch(self.queue):
-            raise ConfigurationError(f"{self.queue!r} is no name for a queue: use letters, digits, and . _ : -")
-        if self.timeout is not None and self.timeout <= 0:
-            raise ConfigurationError(f"timeout is {self.timeout}: choose seconds above 0, or None for no limit")
+            raise wrong("on_duplicate", self.on_duplicate, "choose 'return' or 'reject'")
+        for name in ("public", "detached", "process"):
+            given.truth(wrong, name, getattr(self, name))
+        given.instance(wrong, "backoff", self.backoff, Backoff, "give a Backoff, as in Backoff(first=2.0)")
+        if self.words is not None and not callable(self.words):
+            raise wrong("words", self.words, "give a function of the kind, the arguments and the reason")
+        known_name("queue", self.queue)
+
+
+def known_name(what: str, name: str) -> str:
+    """Of a task, a queue or a cron. Raises `ConfigurationError`."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigurationError(f"{given.shown(name)} is no name for a {what}: use letters, digits, and . _ : -")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +107,31 @@ class SubmitOptions:
 
 def known_kinds(kinds: Iterable[str]) -> frozenset[str]:
     """Which events make a notification. Raises `ConfigurationError`."""
+    if isinstance(kinds, str) or not isinstance(kinds, Iterable):
+        raise wrong("notify", kinds, "give a tuple of kinds, as in ('completed', 'failed')")
     chosen = frozenset(kinds)
     unknown = chosen - {"started", "progress", "asked", "completed", "failed"}
     if unknown:
         raise ConfigurationError(
-            f"notify has {sorted(unknown)}: choose among started, progress, asked, completed, failed"
+            f"notify has {sorted(map(str, unknown))}: choose among started, progress, asked, completed, failed"
         )
     return chosen
 
 
-def known_retention(given: float | timedelta | str | None) -> Retention:
+def known_retention(kept: float | timedelta | str | None) -> Retention:
     """How long a task's ended jobs are kept, by status. Raises `ConfigurationError`."""
-    if given is None:
+    if kept is None:
         return {}
     try:
-        if isinstance(given, str):
-            found = parse_retention(given)
+        if isinstance(kept, str):
+            found = parse_retention(kept)
         else:
-            seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
+            seconds = kept.total_seconds() if isinstance(kept, timedelta) else float(kept)
             found = parse_retention(f"{seconds:f}")
         if NOTIFICATIONS in found:
             raise ValueError("notifications are kept alike for all tasks: set BACKBURNER_RETENTION")
-    except ValueError as error:
-        raise ConfigurationError(f"retention is {given!r}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"retention is {given.shown(kept)}: {error}") from None
     return found
 
 
@@ -135,21 +143,25 @@ def known_cache(cache: timedelta | None, scope: str, args: Sequence[str] | None)
         if args is not None or scope != "owner":
             raise ConfigurationError("cache_scope and cache_args mean nothing without cache: add cache=timedelta(…)")
         return None
-    seconds = cache.total_seconds()
-    if not 0 < seconds <= LONGEST_DELAY:
-        raise ConfigurationError(f"cache is {cache}: choose a timedelta above 0, up to 100 years")
-    if isinstance(args, str):
-        raise ConfigurationError(f"cache_args is {args!r}: pass a tuple of names, as in ({args!r},)")
+    given.instance(wrong, "cache", cache, timedelta, "choose a timedelta, as in timedelta(hours=1)")
+    seconds = given.seconds(wrong, "cache", cache, "choose a timedelta above 0, up to 100 years")
+    if isinstance(args, str) or not (args is None or isinstance(args, Iterable)):
+        raise wrong("cache_args", args, f"pass a tuple of names, as in ({args!r},)")
     return Cache(seconds, scope == "everyone", None if args is None else tuple(args))
 
 
 def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tuple[int, float] | None) -> Limit:
     """Raises `ConfigurationError` for a limit that makes no sense."""
     for name, value in (("concurrency", concurrency), ("owner_concurrency", owner_concurrency)):
-        if value is not None and value < 1:
-            raise ConfigurationError(f"{name} is {value}: choose 1 or more, or None for no limit")
-    if rate is not None and not (len(rate) == 2 and rate[0] >= 1 and rate[1] > 0):
-        raise ConfigurationError(f"rate is {rate}: choose (starts, seconds), as in (10, 60.0)")
+        if value is not None:
+            given.whole(wrong, name, value, "choose 1 or more, or None for no limit")
+    if rate is not None:
+        choose = "choose (starts, seconds), as in (10, 60.0)"
+        if not isinstance(rate, tuple | list) or len(rate) != 2:
+            raise wrong("rate", rate, choose)
+        starts, period = rate
+        given.whole(wrong, "rate", starts, choose)
+        rate = starts, given.seconds(wrong, "rate", period, f"{choose}; at most a year", most=LONGEST_PERIOD)
     return Limit(concurrency, owner_concurrency, rate)
 
 

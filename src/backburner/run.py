@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
+from . import given
 from .asking import NOTHING, Nothing, Question, ask
 from .command import Argument, CommandResult, run_command
 from .domain.batches import NewBatch
@@ -18,6 +20,7 @@ from .domain.job import Claimed, KeptStep, NewJob
 from .domain.json import decode, encode, fingerprint, well_formed
 from .domain.operations import Execution, KeepStep, Operation, SetProgress, SubmitStep, Submitted, Transact, Usage
 from .gathering import gather
+from .given import Duration
 from .outcomes import Outcomes
 from .parameters import adapter_of, resolve_hints
 from .ports import Store, TaskSpec
@@ -100,8 +103,8 @@ class Run:
 
     async def progress(self, percent: float, message: str = "") -> None:
         """Tell the owner how far the job is: 0 to 100, and what it is doing."""
-        percent = min(max(float(percent), 0.0), 100.0)
-        message = well_formed(message)
+        percent = min(max(given.number(given.argument, "percent", percent, "choose 0 to 100", -math.inf), 0.0), 100.0)
+        message = well_formed(given.text(given.argument, "message", message))
         notice = self._spec.notice("progress", self.owner, self._args, message)
         said = SetProgress(self._execution, percent, message, notice, after=self._progressed)
         self._progressed = max(await self._write(said), self._progressed)
@@ -133,6 +136,9 @@ class Run:
         A step is its name and its occurrence. Steps that run side by side need different names (`DuplicateStep`).
         When the arguments differ from those of the kept result, it is made anew. A sync function runs in a thread.
         """
+        given.text(given.argument, "the name of a step", name)
+        if not callable(function):
+            raise given.argument("the function of a step", function, "give a function, and its arguments behind it")
 
         async def make() -> tuple[Any, None]:
             return await self._call(name, function, args, kwargs), None
@@ -218,24 +224,30 @@ class Run:
         return await gather(calls, limit, enter)
 
     @overload
-    async def ask(self, prompt: str, *, timeout: float | None = None) -> bool: ...
+    async def ask(self, prompt: str, *, timeout: Duration | None = None) -> bool: ...
     @overload
-    async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None) -> R: ...
+    async def ask(self, prompt: str, schema: type[R], *, timeout: Duration | None = None) -> R: ...
     @overload
-    async def ask(self, prompt: str, schema: Form, *, timeout: float | None = None) -> Any: ...
+    async def ask(self, prompt: str, schema: Form, *, timeout: Duration | None = None) -> Any: ...
     @overload
-    async def ask(self, prompt: str, schema: type[R], *, timeout: float | None = None, default: D) -> R | D: ...
+    async def ask(self, prompt: str, schema: type[R], *, timeout: Duration | None = None, default: D) -> R | D: ...
     @overload
-    async def ask(self, prompt: str, *, timeout: float | None = None, default: D) -> bool | D: ...
+    async def ask(self, prompt: str, *, timeout: Duration | None = None, default: D) -> bool | D: ...
     @overload
-    async def ask(self, prompt: str, schema: Form, *, timeout: float | None = None, default: Any) -> Any: ...
+    async def ask(self, prompt: str, schema: Form, *, timeout: Duration | None = None, default: Any) -> Any: ...
     async def ask(
-        self, prompt: str, schema: Any = bool, *, timeout: float | None = None, default: Any | Nothing = NOTHING
+        self,
+        prompt: str,
+        schema: Any = bool,
+        *,
+        timeout: Duration | None = None,
+        default: Any | Nothing = NOTHING,
     ) -> Any:
         """A person's answer, as a step: the job is parked without a slot until somebody answers.
 
         ``schema`` is the type of the answer (a pydantic model, ``Literal["a", "b"]``, ``list[str]``, …) or a JSON
-        Schema; an answer that does not fit is refused and the job waits on. Its owner is notified and answers over
+        Schema; an answer that does not fit is refused and the job waits on. One that only the type itself refuses (a
+        validator of its own) is asked for again. Its owner is notified and answers over
         HTTP, by `Job.answer` or by ``backburner jobs answer``; so does anyone who is given the question's token. Where
         everyone shares the work, nobody is notified and only the token (`Job.questions`) lets one decide for all. After
         ``timeout`` seconds ``default`` is returned, or `AnswerTimeout` raised where there is none.
@@ -245,10 +257,9 @@ class Run:
         path, occurrence = scope.enter(question.name, _branch.get())
         try:
             kept = self._kept.get((path, occurrence))
-            if kept is not None and kept.key == question.key:
-                return question.revive(kept.value)
+            known = kept.value if kept is not None and kept.key == question.key else None
             operation = question.operation(self._execution, path, occurrence, self._spec, self._args)
-            return await ask(question, self._write, operation, self.waiting, default)
+            return await ask(question, self._write, operation, self.waiting, default, known)
         finally:
             scope.leave(question.name)
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from .domain.errors import ConfigurationError
+from .given import configuration, text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,8 +23,11 @@ class CronSchedule:
     """
 
     def __init__(self, expression: str, zone: str | ZoneInfo) -> None:
+        text(configuration, "the cron expression", expression)
+        if not isinstance(zone, str | ZoneInfo):
+            raise configuration("tz", zone, 'give the name of a time zone, as in "Europe/Berlin"')
         self.expression = " ".join(expression.split())
-        self.zone = zone.key if isinstance(zone, ZoneInfo) else zone
+        self.zone = zone if isinstance(zone, str) else zone.key or ""
         self._zone = _find_zone(self.zone)
         if len(self.expression) > 255:
             raise ConfigurationError(f"the cron expression {self.expression[:40]}… has more than 255 characters")

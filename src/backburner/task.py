@@ -8,14 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from . import given
 from .domain.errors import AnswerTimeout, ConfigurationError, DuplicateStep, Fail, InvalidArguments, JobTimeout, Retry
 from .domain.ids import new_id
 from .domain.job import SHARED_FAILURE, JobRecord, NewJob, SharedWork, fresh, unseen
 from .domain.json import decode, encode, fingerprint, storable
 from .domain.notifications import Notice, default_notice, proper
 from .domain.operations import GetJob, Limit, Submit, Submitted
+from .given import argument
 from .job import Job
-from .options import LONGEST_DELAY, NAME, SubmitOptions, TaskOptions
+from .options import NAME, SubmitOptions, TaskOptions, known_name
 from .parameters import Parameters
 from .run import Run, current_run
 
@@ -40,9 +42,7 @@ class Task(Generic[P, R]):
     def __init__(
         self, bb: Backburner, name: str, function: Callable[..., Any], is_async: bool, options: TaskOptions
     ) -> None:
-        if not NAME.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is no name for a task: use letters, digits, and . _ : -")
-        self.name = name
+        self.name = known_name("task", name)
         self.function = function
         self.is_async = is_async
         self.options = options
@@ -92,24 +92,23 @@ class Task(Generic[P, R]):
         was not started. ``size``: how much work it is, in units of the task's own, for the estimate of its duration.
         ``detached``: submitted inside a run, it is not cancelled with it. Raises `InvalidArguments`.
         """
-        if priority is not None and not 1 <= priority <= 10:
-            raise InvalidArguments(f"priority is {priority}: choose 1 (last) to 10 (first)", {"priority": "1 to 10"})
-        if run_at is not None and run_at.tzinfo is None:
-            raise InvalidArguments("run_at has no time zone: pass datetime(…, tzinfo=UTC)", {"run_at": "no time zone"})
-        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-        if not 0 <= seconds <= LONGEST_DELAY:
-            raise InvalidArguments(f"delay is {seconds} s: choose 0 s to 100 years", {"delay": "0 s to 100 years"})
-        at = int(run_at.timestamp() * 1e6) if run_at is not None else None
-        patience = expires.total_seconds() if isinstance(expires, timedelta) else expires
-        if patience is not None and not 0 < patience <= LONGEST_DELAY:
-            raise InvalidArguments(f"expires is {patience} s: choose more than 0 s", {"expires": "more than 0 s"})
+        if priority is not None:
+            given.whole(argument, "priority", priority, "choose 1 (last) to 10 (first)", 1, 10)
+        at = _micros(run_at)
+        later = given.seconds(argument, "delay", delay, "choose 0 s to 100 years", -1e-9)
+        patience = None if expires is None else given.seconds(argument, "expires", expires, "choose more than 0 s")
+        for name, value in (("owner", owner), ("key", key), ("queue", queue)):
+            if value is not None:
+                given.text(argument, name, value)
         if key is not None and not storable(key, "key"):
             raise InvalidArguments("the key is empty: leave it out, or name the work", {"key": "empty"})
         if queue is not None and not NAME.fullmatch(queue):
             raise InvalidArguments(f"{queue!r} is no name for a queue", {"queue": "letters, digits, and . _ : -"})
-        if size is not None and not 0 <= size < float("inf"):
-            raise InvalidArguments(f"size is {size}: choose 0 or more", {"size": "0 or more"})
-        return Submission(self, SubmitOptions(owner, priority, seconds, at, key, queue, patience, size, detached))
+        if size is not None:
+            size = given.number(argument, "size", size, "choose 0 or more")
+        if detached is not None:
+            given.truth(argument, "detached", detached)
+        return Submission(self, SubmitOptions(owner, priority, later, at, key, queue, patience, size, detached))
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Returns when the job is on disk. Raises `InvalidArguments`, `StoreUnavailable`."""
@@ -243,6 +242,15 @@ class Submission(Generic[P, R]):
     def new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
         """The job that a submit with these arguments would put on disk. Raises `InvalidArguments`."""
         return self.task.new_job(self.task.parameters.bind(args, kwargs), self.options)
+
+
+def _micros(run_at: datetime | None) -> int | None:
+    """Since the epoch. Raises `InvalidArguments`."""
+    if run_at is None:
+        return None
+    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
+        raise InvalidArguments("run_at has no time zone: pass datetime(…, tzinfo=UTC)", {"run_at": "no time zone"})
+    return int(run_at.timestamp() * 1e6)
 
 
 def record_of(new: NewJob, submitted: Submitted) -> JobRecord:

@@ -134,6 +134,12 @@ async def _undone(starting: asyncio.Future[R], undo: Callable[[R], Awaitable[obj
         await undo(await starting)
 
 
+def refuse_loop(instead: str) -> None:
+    """Raises `ConfigurationError` on the thread of an event loop, which must not wait."""
+    if asyncio._get_running_loop() is not None:
+        raise ConfigurationError(f"this thread runs an event loop: use {instead} here")
+
+
 class Calls:
     """What one thread, or several, wait for on an event loop."""
 

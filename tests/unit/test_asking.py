@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from backburner.cli import main
 from backburner.domain.backoff import Backoff
 from backburner.domain.errors import ConfigurationError, IllegalTransition, InvalidArguments
 from backburner.domain.job import JobRecord
-from backburner.domain.operations import JobQuestions, ListNotifications
+from backburner.domain.operations import JobEvents, JobQuestions, ListNotifications
 from tests.conftest import Start
 from tests.support.making import kinds, look
 
@@ -173,7 +174,7 @@ def test_a_question_may_bring_a_json_schema_of_its_own(bb: Backburner, worker: S
     worker()
     asking = job.submit_sync()
     until_asked(bb, asking.id)
-    with pytest.raises(InvalidArguments, match="at least 3"):
+    with pytest.raises(InvalidArguments, match="minimum of 3"):
         asking.answer_sync(2)
     asking.answer_sync(3)
     assert asking.result_sync(PATIENCE) == 3
@@ -219,3 +220,32 @@ def test_the_command_line_answers(bb: Backburner, worker: Start, tmp_path: Path)
     good = json.dumps({"verdict": "bad", "remarks": ["dull"]})
     assert answer(good).exit_code == 0
     assert asking.result_sync(PATIENCE) == json.loads(good)
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
+def test_an_answer_that_only_the_type_refuses_is_asked_for_again(bb: Backburner, worker: Start, sync: bool) -> None:
+    if sync:
+
+        @bb.task(name="job", retries=0)
+        def job(run: SyncRun) -> str:
+            return str(run.ask("What price?", Decimal))
+
+    else:
+
+        @bb.task(name="job", retries=0)
+        async def job(run: Run) -> str:
+            return str(await run.ask("What price?", Decimal))
+
+    worker()
+    handle = job.submit_sync()
+    tokens = []
+    for answer in ("abc", "def", "12.50"):
+        asked = bb.watcher.wait_sync(
+            handle.id, lambda record: record.question is not None and record.question.token not in tokens, PATIENCE
+        )
+        assert asked.question is not None
+        tokens.append(asked.question.token)
+        handle.answer_sync(answer, token=tokens[-1])
+    assert handle.result_sync(PATIENCE) == "12.50"
+    said = [event.data for event in bb.store.read_sync(JobEvents(handle.id)) if event.kind == "job.asked"]
+    assert [bool(data.get("refused")) for data in said] == [False, True, True]

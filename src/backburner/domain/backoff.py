@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from .errors import ConfigurationError
+
+LONGEST = 366 * 86_400.0
+"""Seconds of a wait; also a factor is no larger."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -17,6 +22,13 @@ class Backoff:
     first: float = 2.0
     factor: float = 2.0
     longest: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigurationError`."""
+        for name, least in (("first", 0.0), ("factor", 1.0), ("longest", 0.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LONGEST:
+                raise ConfigurationError(f"{name} of a Backoff is {value!r}: choose a number, {least:g} or more")
 
     def delay(self, tries: int) -> float:
         """Seconds to wait after the ``tries``-th failure (1 for the first)."""

@@ -179,10 +179,14 @@ class ResultTimeout(BackburnerError, TimeoutError):
     title = "The job is not finished yet"
 
 
+LONGEST_WAIT = 100 * 366 * 86_400.0
+
+
 class Retry(BackburnerError):
     """A handler raises this to be called again; it costs one try.
 
-    ``after`` is a number of seconds or a timedelta; without it the task's backoff decides.
+    ``after`` is a number of seconds or a timedelta; without it the task's backoff decides. Raises `InvalidArguments`,
+    which fails the job at once, for no such number.
     """
 
     type = "retry"
@@ -192,6 +196,9 @@ class Retry(BackburnerError):
         super().__init__(reason or "the job asked to be tried again")
         seconds = after.total_seconds() if isinstance(after, timedelta) else after
         self.after = None if seconds is None else float(seconds)
+        if self.after is not None and not 0 <= self.after <= LONGEST_WAIT:
+            choose = "choose 0 s to 100 years"
+            raise InvalidArguments(f"Retry(after={after!r}) is no time to wait: {choose}", {"after": choose})
 
 
 class Fail(BackburnerError):
@@ -275,3 +282,11 @@ class ModelAnswerInvalid(BackburnerError):
 
     type = "model_answer_invalid"
     title = "The model answered with something unusable"
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says; one of an application may fail to say anything."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

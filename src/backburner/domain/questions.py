@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import IllegalTransition, InvalidArguments, QuestionNotFound
-from .json import encode
-from .shapes import misfits
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,3 @@ def _choose(questions: Sequence[Question], job: str, token: str | None) -> Quest
         say = "is needed: the job has asked more than one thing"
         raise InvalidArguments(f"the token {say}", {"token": say})
     return waiting[0] if waiting else questions[-1]
-
-
-def fit(question: Question, answer: Any) -> str:
-    """The answer as JSON text. Raises `InvalidArguments` naming what does not fit the question's schema."""
-    wrong = misfits(answer, question.schema)
-    if wrong:
-        told = "; ".join(f"{field} {message}" for field, message in wrong.items())
-        raise InvalidArguments(f"the answer does not fit the question: {told}", wrong)
-    return encode(answer, "the answer")

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 
 from ..domain.errors import QuestionNotFound
 from ..domain.operations import Answer, GetQuestion, JobQuestions
-from ..domain.questions import Question, choose, fit
+from ..domain.questions import Question, choose
+from ..shapes import fit
 from .body import body_of, parse, read_json
 from .callers import anyone, find_job, owner
 from .jobs import base_of, full_job

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from ..domain.errors import words_of
 from ..domain.job import Claimed
 from ..domain.parking import Park
 
@@ -96,7 +97,7 @@ def pack_error(error: BaseException) -> bytes:
         pickle.loads(whole)
     except Exception:
         whole = b""
-    return pickle.dumps((whole, type(error).__name__, str(error), "".join(traceback.format_exception(error))))
+    return pickle.dumps((whole, type(error).__name__, words_of(error), "".join(traceback.format_exception(error))))
 
 
 def unpack_error(content: bytes) -> BaseException:

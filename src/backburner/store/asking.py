@@ -15,7 +15,7 @@ from . import tables
 from .awaiting import wake
 from .batch import Batch, insert_all
 from .connection import Family, Statement
-from .running import ADVANCE, hold, replace_step
+from .running import ADVANCE, DELETE_STEP, hold, replace_step
 
 jobs, questions = tables.jobs, tables.questions
 
@@ -24,10 +24,12 @@ def ask(batch: Batch, operation: Ask) -> Asked:
     job = operation.execution.job
     held = hold(batch, operation.execution)
     row = batch.connection.one(READ_ASKED, job=job, name=operation.name, occurrence=operation.occurrence)
-    if row is not None and row[0] == operation.key:
+    if row is not None and row[0] == operation.key and (operation.refused is None or row[1] == operation.token):
         _, token, answer, expires_at = row
         return Asked(token, answer, answer is None and expires_at is not None and expires_at <= batch.now)
     batch.connection.run(FORGET, job=job, name=operation.name, occurrence=operation.occurrence)
+    if operation.refused is not None:
+        batch.connection.send(DELETE_STEP, job=job, name=operation.name, occurrence=operation.occurrence)
     expires_at = None if operation.timeout is None else batch.now + int(operation.timeout * 1e6)
     batch.connection.run(
         INSERT,
@@ -50,6 +52,8 @@ def ask(batch: Batch, operation: Ask) -> Asked:
         "token": operation.token,
         "expires_at": expires_at,
     }
+    if operation.refused is not None:
+        data["refused"] = operation.refused
     batch.emit(job, held.seq + 1, held.owner, events.ASKED, encode(data))
     batch.connection.run(ADVANCE, job=job, seq_=held.seq + 1, updated_at=batch.now)
     return Asked(operation.token, None, False)

@@ -26,9 +26,9 @@ from ..domain.operations import (
     Submitted,
     Transact,
 )
-from ..domain.shapes import misfits
 from ..handler import AsyncHandler, ThreadHandler
 from ..run import Run
+from ..shapes import misfits
 from .draining import in_thread
 from .scripted import Script, ScriptedLlm
 

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..domain.errors import BackburnerError, JobTimeout, LeaseLost
+from ..domain.errors import BackburnerError, JobTimeout, LeaseLost, words_of
 from ..domain.job import Claimed, JobError
 from ..domain.json import well_formed
 from ..domain.operations import Completed, Execution, Failed, Interrupted, Outcome, Released
@@ -102,5 +102,6 @@ def describe(error: BaseException) -> JobError:
     if isinstance(error, BackburnerError):
         return JobError(error.type, error.title, well_formed(error.detail[:LONGEST_DETAIL]))
     name = type(error).__name__
-    detail = f"{name}: {error}" if str(error) else name
+    words = words_of(error)
+    detail = f"{name}: {words}" if words else name
     return JobError(name, "The job failed", well_formed(detail[:LONGEST_DETAIL]))

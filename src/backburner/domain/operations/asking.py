@@ -13,7 +13,8 @@ from .base import Execution, Operation, Query
 class Ask(Operation["Asked"]):
     """Put a question on disk that will be a step of the job. One that was asked before keeps its token and its time.
 
-    ``schema`` is JSON text, ``timeout`` in seconds.
+    ``schema`` is JSON text, ``timeout`` in seconds. ``refused``: what was wrong with an answer that is of no use; it is
+    forgotten, and the question put anew.
     """
 
     execution: Execution
@@ -25,6 +26,7 @@ class Ask(Operation["Asked"]):
     schema: str
     timeout: float | None
     notice: Notice | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
