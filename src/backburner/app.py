@@ -22,7 +22,7 @@ from .domain.errors import ConfigurationError, StoreUnreachable, UnknownTask
 from .domain.job import NewJob, fresh, unseen
 from .domain.json import storable
 from .domain.operations import Limit, PauseQueue, Submitted
-from .given import argument, shown, text
+from .given import argument, configuration, shown, text
 from .job import Job
 from .opening import Stop, open_in_time
 from .options import (
@@ -265,6 +265,8 @@ class Backburner:
         See `LlmBudget`. With no limit at all the model's calls still wait together when its endpoint asks for that.
         Replaces what was set for that model before, also by `BACKBURNER_LLM_BUDGETS`. Raises `ConfigurationError`.
         """
+        if model is not None:
+            text(configuration, "the model", model)
         budget = LlmBudget(
             requests_per_minute,
             tokens_per_minute,
@@ -280,6 +282,7 @@ class Backburner:
 
         ``"*"`` is every model without a price of its own. Raises `ConfigurationError`.
         """
+        text(configuration, "the model", model)
         self.llm_rules.price(model, Price(input_per_million, output_per_million))
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
@@ -354,7 +357,7 @@ class Backburner:
         is the run's. A key is held until the transaction ends: a submit with the same one waits for that. Raises
         `InvalidArguments`, `DuplicateJob`.
         """
-        submission = task if isinstance(task, Submission) else task.using()
+        submission = self._own(task)
         new = submission.new_job(args, kwargs)
         return _entered(self, new, self._open().submit_through(transaction, new), submission.task)
 
@@ -367,10 +370,19 @@ class Backburner:
         **kwargs: P.kwargs,
     ) -> Job[R]:
         """The same for an ``AsyncSession`` or ``AsyncConnection`` of SQLAlchemy's, or psycopg's ``AsyncConnection``."""
-        submission = task if isinstance(task, Submission) else task.using()
+        submission = self._own(task)
         new = submission.new_job(args, kwargs)
         parts = await asyncio.to_thread(self._open)
         return _entered(self, new, await parts.submit_through_async(transaction, new), submission.task)
+
+    def _own(self, task: Task[P, R] | Submission[P, R]) -> Submission[P, R]:
+        """Raises `InvalidArguments` for what is no task of this Backburner."""
+        if not isinstance(task, Task | Submission):
+            raise argument("the task", task, "give a task, or task.using(…), and its arguments behind it")
+        submission = task if isinstance(task, Submission) else task.using()
+        if submission.task.backburner is not self:
+            raise argument("the task", submission.task.name, "give a task of this Backburner")
+        return submission
 
     def create_engine(self, *, read_only: bool = False) -> Engine:
         """A SQLAlchemy engine on the same database for the application's own tables.

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ try:
     import flask
 except ModuleNotFoundError:
     raise ModuleNotFoundError("backburner.flask needs Flask: install backburner[flask]", name="flask") from None
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +34,7 @@ from .http.events import page_of, place_of
 from .http.jobs import submission_of
 from .http.limits import too_large, within_limits
 from .http.problems import problem_of
-from .http.schemas import PREFIX, job_json, job_summary
+from .http.schemas import PREFIX, Moment, job_json, job_summary
 
 if TYPE_CHECKING:
     from .app import Backburner
@@ -130,7 +132,8 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
             known = ", ".join(Status)
             raise InvalidArguments(f"status is {wanted!r}: choose one of {known}", {"status": f"one of {known}"})
         status = Status(wanted) if wanted is not None else None
-        query = ListJobs(owner, status, asked.get("task"), asked.get("queue"), None, asked.get("cursor"), limit + 1)
+        names = (asked.get("task"), asked.get("queue"))
+        query = ListJobs(owner, status, *names, moment("since"), asked.get("cursor"), limit + 1, asked.get("batch"))
         found = bb.store.read_sync(query)
         shown = found[:limit]
         following = shown[-1].id if len(found) > limit else None
@@ -273,6 +276,19 @@ def number(name: str, default: int, largest: int) -> int:
     if not given.isascii() or not given.isdecimal() or len(given) > 6 or not 1 <= int(given) <= largest:
         raise InvalidArguments(f"{name} is {given[:50]!r}: choose 1 to {largest}", {name: f"1 to {largest}"})
     return int(given)
+
+
+def moment(name: str) -> int | None:
+    """A time with a zone in the address, in microseconds since the epoch. Raises `InvalidArguments`."""
+    given = flask.request.args.get(name)
+    if given is None:
+        return None
+    try:
+        at: datetime = TypeAdapter(Moment).validate_python(given)
+        return int(at.timestamp() * 1e6)
+    except ValidationError:
+        choose = "write it as a time with a zone, as in 2030-01-01T03:00:00+01:00"
+        raise InvalidArguments(f"{name} is {given[:50]!r}: {choose}", {name: choose}) from None
 
 
 def base() -> str:

@@ -136,6 +136,18 @@ def test_a_method_that_is_not_possible_is_a_problem_that_names_those_that_are(
     assert f"{method} is not possible here: use {allowed}." == response.json()["detail"]
 
 
+def test_the_list_is_narrowed_as_it_is_by_fastapi(bb: Backburner, http: httpx.Client) -> None:
+    job = submit(http, "write", text="hello")
+    for parameters, found in (
+        ({"since": "2999-01-01T00:00:00Z"}, []),
+        ({"since": "2020-01-01T00:00:00+01:00"}, [job]),
+        ({"batch": "none"}, []),
+    ):
+        assert found == [each["id"] for each in http.get("/backburner/jobs", params=parameters).json()["jobs"]]
+    for since in ("x", "5", "2020-01-01T00:00:00"):
+        assert (422, "invalid_arguments") == problem(http.get("/backburner/jobs", params={"since": since}))
+
+
 def test_an_address_that_does_not_exist_is_a_problem_under_the_prefix_alone(http: httpx.Client) -> None:
     assert (404, "not_found") == problem(http.get("/backburner/nowhere"))
     for path in ("/nowhere", "/backburners"):

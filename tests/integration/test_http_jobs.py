@@ -179,6 +179,7 @@ SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         ({"delay": "soon"}, {"delay"}),
         ({"run_at": "2030-01-01T00:00:00"}, {"run_at"}),
         ({"run_at": "tomorrow"}, {"run_at"}),
+        ({"run_at": 5}, {"run_at"}),
         ({"priority": "high"}, {"priority"}),
         ({"colour": "red"}, {"colour"}),
         ({"task": None}, {"task"}),

@@ -119,6 +119,8 @@ class Spending(Driver):
             before = len(read_reservations(self.raw))
             self.free_budgets(0)
             assert len(read_reservations(self.raw)) < before, "a reservation of a job that has ended stays"
+        if self.put_back:  # what has passed since such a jump is not known before somebody looks
+            self.do(0, PauseModel(MODEL, 0.0), None)
         for owner in ("ann", "bob"):
             last = [job for job in self.model.jobs.values() if job.owner == owner][-1:]
             for job in last:

@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from backburner import Backburner, ConfigurationError, Run, Status
-from backburner.domain.errors import DuplicateJob
+from backburner.domain.errors import DuplicateJob, InvalidArguments
 from backburner.domain.operations import Cancel, Claim, Execution, ExpireWaiting, GetJob, JobEvents, OwnerEvents
 from tests.support.backends import Backend, backburner_on
 from tests.support.hearing import Ear
@@ -400,3 +400,42 @@ def test_submits_of_the_same_work_share_it_once_they_are_committed(bb: Backburne
     assert (Status.COMPLETED, 0.0) == (record.status, record.duration_seconds)
     assert answered.result_sync() == "a"
     assert kinds(bb.store, answered.id)[0] == "job.submitted"
+
+
+def test_a_connection_that_has_other_databases_beside_is_still_one_to_the_jobs(
+    bb: Backburner, noted: Any, engine: Engine
+) -> None:
+    """As where an application has just made its tables, by which SQLite opens a place for temporary ones."""
+    metadata = MetaData()
+    Table("own", metadata, Column("id", Integer, primary_key=True))
+    metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(text("CREATE TEMPORARY TABLE passing (id INTEGER)"))
+        job = bb.submit_in(session, noted, body="x")
+        session.commit()
+    assert job.refresh_sync().status is Status.PENDING
+
+
+def test_what_is_no_task_of_this_backburner_is_not_submitted(bb: Backburner, noted: Any, engine: Engine) -> None:
+    async def plain(run: Run) -> None: ...
+
+    stranger = Backburner("sqlite:///elsewhere.db").task(plain)
+    with Session(engine) as session:
+        for task in (plain, "noted", None, stranger):
+            with pytest.raises(InvalidArguments, match="give a task"):
+                bb.submit_in(session, task)  # type: ignore[arg-type]
+
+
+def test_a_closed_connection_is_refused_in_words(bb: Backburner, noted: Any, engine: Engine) -> None:
+    connection = engine.connect()
+    connection.close()
+    bare = bare_connection(bb)
+    bare.close()
+    for closed in (connection, bare):
+        with pytest.raises(ConfigurationError, match="open"):
+            bb.submit_in(closed, noted, body="x")
+
+
+def bare_connection(bb: Backburner) -> Any:
+    url = bb.settings.database_url
+    return sqlite3.connect(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else psycopg.connect(url)

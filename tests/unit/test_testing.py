@@ -317,3 +317,38 @@ async def test_inline_runs_what_is_submitted_together(bb: Backburner) -> None:
         async with bb.batch("Double", on_complete=together) as batch:
             batch.add(double, 3)
         assert [batch.id] == ended
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_inline_waits_for_a_person_and_goes_on_with_the_answer(bb: Backburner, nested: bool) -> None:
+    @bb.task
+    async def asks(run: Run) -> bool:
+        return await run.ask("Sure?", timeout=3600, default=False)
+
+    @bb.task
+    async def parent(run: Run) -> bool:
+        return await (await asks.submit()).result()
+
+    with testing.inline(bb):
+        job = await (parent if nested else asks).submit()
+        assert job.status is Status.PENDING
+        (asking,) = testing.submitted(bb, task=asks)
+        await bb.handle(asking.id).answer(True)
+        assert await job.result(timeout=5) is True
+
+
+def test_inline_runs_a_job_that_is_sent_round_again(bb: Backburner) -> None:
+    tries: list[int] = []
+
+    @bb.task(retries=0)
+    def moody(run: SyncRun) -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("no luck")
+        return len(tries)
+
+    with testing.inline(bb):
+        job = moody.submit_sync()
+        assert job.status is Status.FAILED
+        assert job.retry_sync().status is Status.COMPLETED
+        assert job.result_sync(5) == 2

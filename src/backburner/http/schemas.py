@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..delivery.sse import timestamp
 from ..domain.batches import BatchRecord
@@ -27,6 +27,16 @@ class Exact(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _written_out(value: Any) -> Any:
+    """A bare number is no time that anybody would mean: of seconds or milliseconds, in which zone?"""
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and "-" not in value.strip().lstrip("-")):
+        raise ValueError("write it as a time with a zone, as in 2030-01-01T03:00:00+01:00")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
 class Submission(Exact):
     """A job to be run. ``delay`` is in seconds; ``run_at`` needs a time zone.
 
@@ -38,7 +48,7 @@ class Submission(Exact):
     args: dict[str, Any] = {}
     priority: int | None = Field(None, description="1 (last) to 10 (first); others are brought into this range")
     delay: Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False)] | None = None
-    run_at: AwareDatetime | None = None
+    run_at: Moment | None = None
     key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 

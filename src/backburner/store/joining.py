@@ -10,7 +10,7 @@ from sqlalchemy import Text, bindparam, event, func, select
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from ..domain.errors import ConfigurationError
+from ..domain.errors import BackburnerError, ConfigurationError
 from ..domain.job import NewJob
 from ..domain.operations import Submitted
 from ..ports import Hint, Signal
@@ -74,7 +74,14 @@ def _insert(
     must not be held by a transaction of unknown length. Only the job's key is held, for nobody else may take it.
     """
     borrowed = isinstance(driver, Borrowed)
-    now = database.now(driver) if borrowed else database.join(connection, driver)
+    try:
+        now = database.now(driver) if borrowed else database.join(connection, driver)
+    except BackburnerError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"submit_in was given a connection that cannot be used ({error}): begin a transaction on an open one first."
+        ) from error
     instead = take_keys(Batch(connection, lambda: now), [job], set(), {job.id: job})
     if not instead:
         insert_jobs(connection, [job], now, seq=0)
@@ -87,6 +94,8 @@ def _insert(
 def _connection_of(given: Session | sqlalchemy.Connection, database: Database) -> sqlalchemy.Connection:
     try:
         connection = given if isinstance(given, sqlalchemy.Connection) else given.connection()
+        if connection.closed:
+            raise ConfigurationError("submit_in was given a connection that is closed: open another one.")
     except UnboundExecutionError:
         raise ConfigurationError(
             "this session has no database, or one for each table: pass session.connection(bind_arguments=…) of the one "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..domain.operations import Query
@@ -18,11 +20,17 @@ THREADS = 4
 
 
 class Readers:
+    """Not a pool of `concurrent.futures`: that ends with the main thread, and other threads may outlive it."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self._local = threading.local()
         self._open: list[Any] = []
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="backburner-reader")
+        self._asked: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._closed = False
 
     def read(self, query: Query[T]) -> asyncio.Future[T]:
         return asyncio.wrap_future(self._submit(query))
@@ -32,10 +40,37 @@ class Readers:
         return self._submit(query).result()
 
     def _submit(self, query: Query[T]) -> Future[T]:
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(self._answer(query))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        with self._lock:
+            if self._closed:
+                raise closed()
+            self._asked.put(work)
+            if not self._idle.acquire(blocking=False) and len(self._threads) < THREADS:
+                name = f"backburner-reader_{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._serve, name=name, daemon=True))
+                self._threads[-1].start()
+        return answer
+
+    def _serve(self) -> None:
+        while (work := self._next()) is not None:
+            work()
+            del work  # nor what it answered is kept while nobody asks
+
+    def _next(self) -> Callable[[], None] | None:
         try:
-            return self._pool.submit(self._answer, query)
-        except RuntimeError:
-            raise closed() from None
+            return self._asked.get_nowait()
+        except Empty:
+            self._idle.release()
+            return self._asked.get()
 
     def _answer(self, query: Query[T]) -> T:
         try:
@@ -74,6 +109,12 @@ class Readers:
         self._database.close(connection.raw)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True)
+        """What was asked before is answered."""
+        with self._lock:
+            self._closed = True
+            for _ in self._threads:
+                self._asked.put(None)
+        for thread in self._threads:
+            thread.join()
         while self._open:
             self._database.close(self._open.pop())

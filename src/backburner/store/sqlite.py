@@ -223,7 +223,7 @@ class SQLite:
                 f"submit_in needs a connection of the standard sqlite3 module, this one is {type(driver).__module__}: "
                 "two SQLite libraries in one process ignore each other's locks. Use bb.create_engine()."
             )
-        file = os.fsdecode(connection.ask("PRAGMA database_list")[2] or "")
+        file = os.fsdecode(connection.ask("SELECT file FROM pragma_database_list WHERE name = 'main'")[0] or "")
         if not file or os.path.realpath(file) != self.path:
             raise ConfigurationError(
                 f"submit_in was given a connection to {file or 'an in-memory database'}, the jobs are in {self.path}: "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..domain.errors import JobFailed
 from ..domain.job import Claimed, JobRecord, Status
-from ..domain.operations import GetJob
+from ..domain.operations import GetJob, ListJobs
 from .clock import move_clock
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..ports import Handler
 
 T = TypeVar("T")
+MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,22 @@ class Drained:
 
 
 async def drain(
-    bb: Backburner, *, max_jobs: int | None = None, with_scheduled: bool = False, check: bool = True
+    bb: Backburner,
+    *,
+    max_jobs: int | None = None,
+    with_scheduled: bool = False,
+    check: bool = True,
+    for_people: bool = True,
 ) -> Drained:
     """Work on the line, on this event loop, until nothing is ready and nothing runs.
 
     Crons that are due are fired first. ``with_scheduled`` goes on with what is ready only later (delays, another try
     after a failure, rates): the clock of the database, as this process sees it, jumps to each next time. ``max_jobs``
-    attempts are begun at most, one after another. Raises `JobFailed` naming each job that has failed, caused by the
+    attempts are begun at most, one after another. With ``for_people`` off the clock does not jump over the time that
+    a person has to answer, where nothing else is due. Raises `JobFailed` naming each job that has failed, caused by the
     error of the first; with ``check`` off they are in the answer only.
     """
-    drain = Drain(bb, max_jobs, with_scheduled)
+    drain = Drain(bb, max_jobs, with_scheduled, for_people)
     drained = await drain.run()
     if check and drained.failed:
         raise _failure(drained.failed, len(drained)) from drain.error_of(drained.failed[0])
@@ -69,19 +76,29 @@ async def drain(
 
 
 def drain_sync(
-    bb: Backburner, *, max_jobs: int | None = None, with_scheduled: bool = False, check: bool = True
+    bb: Backburner,
+    *,
+    max_jobs: int | None = None,
+    with_scheduled: bool = False,
+    check: bool = True,
+    for_people: bool = True,
 ) -> Drained:
     """The same for tests without an event loop: the jobs run on a thread of their own."""
-    return in_thread(lambda: asyncio.run(drain(bb, max_jobs=max_jobs, with_scheduled=with_scheduled, check=check)))
+
+    async def work() -> Drained:
+        return await drain(bb, max_jobs=max_jobs, with_scheduled=with_scheduled, check=check, for_people=for_people)
+
+    return in_thread(lambda: asyncio.run(work()))
 
 
 class Drain:
     """A worker that ends when it has nothing to do."""
 
-    def __init__(self, bb: Backburner, max_jobs: int | None, with_scheduled: bool) -> None:
+    def __init__(self, bb: Backburner, max_jobs: int | None, with_scheduled: bool, for_people: bool) -> None:
         self._bb = bb
         self._left = max_jobs
         self._with_scheduled = with_scheduled
+        self._for_people = for_people
         self._begun: dict[str, BaseException | None] = {}
         self._stop: Callable[[], None] | None = None
 
@@ -107,11 +124,16 @@ class Drain:
         return cast("Handler", Overheard(handler, lambda error: self._begun.update({job.id: error})))
 
     async def idle(self, wait: float | None) -> None:
-        if wait is None or not self._with_scheduled:
+        if wait is None or not self._with_scheduled or not (self._for_people or await self._something_is_due()):
             self._end()
             return
         move_clock(self._bb, max(wait, 0.001))
         await asyncio.to_thread(self._tend)
+
+    async def _something_is_due(self) -> bool:
+        """Whether anything waits for a time that is not a person's to answer in."""
+        waiting = await self._bb.parts.store.read(ListJobs(status=Status.PENDING, limit=MANY))
+        return any(job.waiting_for not in ("answer", "child") for job in waiting)
 
     def _tend(self) -> None:
         self._bb.parts.tend(tuple(self._bb.crons.values()))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ..domain.job import NewJob
-from ..domain.operations import GetJob, Operation, Query, Submitted
+from ..domain.job import JobRecord, NewJob
+from ..domain.operations import Answer, GetJob, Operation, Query, Retry, Submitted
 from ..ports import Store
 from .draining import drain, drain_sync
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from ..app import Backburner
 
 T = TypeVar("T")
+MOVING = (Answer, Retry)
+"""What lets a job go on, besides its submit."""
 
 
 @contextlib.contextmanager
 def inline(bb: Backburner, *, check: bool = False) -> Iterator[Backburner]:
-    """Inside, a submit returns when the job, and whatever it has submitted, has ended or waits for a person.
+    """Inside, a submit returns when the job, and whatever it has submitted, has ended or waits for a person; so does an
+    answer, and a manual retry.
 
     No worker is needed, and none is started beside an application that is served meanwhile. Delays and retries take no
     time: the clock jumps over them. With ``check`` the submit raises `JobFailed` when a job has failed, caused by what
@@ -54,17 +57,22 @@ class InlineStore:
 
     async def _write(self, operation: Operation[T]) -> T:
         answer = await self._store.write(operation)
-        if not isinstance(answer, Submitted):
+        if not isinstance(operation, MOVING) and not isinstance(answer, Submitted):
             return answer
-        await drain(self._bb, with_scheduled=True, check=self._check)
-        return cast(T, await asyncio.to_thread(self._as_they_stand, operation, answer))
+        await drain(self._bb, with_scheduled=True, check=self._check, for_people=False)
+        return cast(T, await asyncio.to_thread(self._as_it_stands, operation, answer))
 
     def write_sync(self, operation: Operation[T]) -> T:
         answer = self._store.write_sync(operation)
-        if not isinstance(answer, Submitted):
+        if not isinstance(operation, MOVING) and not isinstance(answer, Submitted):
             return answer
-        drain_sync(self._bb, with_scheduled=True, check=self._check)
-        return cast(T, self._as_they_stand(operation, answer))
+        drain_sync(self._bb, with_scheduled=True, check=self._check, for_people=False)
+        return cast(T, self._as_it_stands(operation, answer))
+
+    def _as_it_stands(self, operation: Operation[Any], answer: Any) -> Any:
+        if isinstance(answer, Submitted):
+            return self._as_they_stand(operation, answer)
+        return self._store.read_sync(GetJob(answer.id)) or answer if isinstance(answer, JobRecord) else answer
 
     def _as_they_stand(self, operation: Operation[Any], submitted: Submitted) -> Submitted:
         jobs: Sequence[NewJob] = getattr(operation, "jobs", ())
