@@ -30,6 +30,8 @@ log = logging.getLogger("backburner.llm")
 
 LOOK_FOR_DEAD = 10.0
 """Seconds between two looks for reservations that nobody will settle."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks of a call that waits in place: those before it may take less than was reserved."""
 LONGEST_IN_PLACE = 5.0
 """Seconds that a call waits without giving up its job's slot."""
 SURE_FOR = 60.0
@@ -83,10 +85,12 @@ class RunMeter:
         """The attempt's clock stands still meanwhile; a long wait gives the job's slot to another one."""
         with self._run.deadline.stopped():
             if stay:
-                await asyncio.sleep(min(seconds, LONGEST_IN_PLACE))
-                return
-            patience = 0.0 if seconds > LONGEST_IN_PLACE else 2 * LONGEST_IN_PLACE
-            await self._run.waiting.until(asyncio.sleep(seconds), Parked("budget", seconds), patience)
+                await asyncio.sleep(min(seconds, LOOK_AGAIN))
+            elif seconds > LONGEST_IN_PLACE:
+                await self._run.waiting.until(asyncio.sleep(seconds), Parked("budget", seconds), 0.0)
+            else:
+                look = min(seconds, LOOK_AGAIN)
+                await self._run.waiting.until(asyncio.sleep(look), Parked("budget", seconds), 2 * LONGEST_IN_PLACE)
 
     async def _ask(self, wanted: ReserveBudget) -> Reservation:
         answer = await self._run.write(wanted)

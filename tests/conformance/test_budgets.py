@@ -303,6 +303,35 @@ def test_a_line_that_some_have_left_is_kept_for_the_others(store: Store) -> None
     assert not granted(ask(store, one_a_minute, owner="cleo"))
 
 
+def test_who_waits_goes_on_as_soon_as_others_have_taken_less(store: Store) -> None:
+    """A whole minute was reserved, and nothing taken."""
+    greedy = start(store)
+    assert granted(ask(store, TOKENS, execution=greedy, tokens=600))
+    waiting = [start(store, owner=owner) for owner in ("ann", "bob")]
+    for execution, owner in zip(waiting, ("ann", "bob"), strict=True):
+        wait = ask(store, TOKENS, execution=execution, tokens=300, owner=owner).wait
+        store.write_sync(Settle(execution, Parked("budget", wait)))
+    worker = register(store)
+    assert claim(store, worker) == []
+    settle(store, greedy, 0)
+    again = claim(store, worker)
+    assert sorted(each.id for each in again) == sorted(each.job for each in waiting)
+    for each in again:
+        owner = look(store, each.id).owner or ""
+        assert granted(ask(store, TOKENS, execution=Execution(each.id, each.attempt), tokens=300, owner=owner))
+
+
+def test_who_waits_for_something_else_is_not_called(store: Store) -> None:
+    greedy, patient = start(store), start(store)
+    assert granted(ask(store, TOKENS, execution=greedy, tokens=600))
+    other = Bucket("another", EVERYBODY, "requests", 1)
+    assert granted(ask(store, other, model="another"))
+    wait = ask(store, other, execution=patient, model="another").wait
+    store.write_sync(Settle(patient, Parked("budget", wait)))
+    settle(store, greedy, 2)
+    assert claim(store, register(store)) == []
+
+
 def test_a_new_attempt_gives_back_what_the_last_one_had_reserved(store: Store) -> None:
     job = submit(store, owner="ann")
     day = DayBudget(ANY, "ann", "tokens", 1000)

@@ -212,7 +212,7 @@ def test_a_short_wait_for_a_budget_in_a_child_is_in_place_while_the_time_limit_s
     drain_budget(bb, 3)
     job = tasks.ask_metered.submit_sync()
     assert job.result_sync(PATIENCE)
-    assert [True] == went_on
+    assert went_on
     assert 1 == kinds(bb.store, job.id).count("job.started"), "it was not parked"
 
 

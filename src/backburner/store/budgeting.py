@@ -36,6 +36,7 @@ from .budget_rows import (
     write_reservation,
 )
 from .connection import Statement
+from .hurrying import hurry
 from .usage import DAY
 
 reservations, pauses = tables.reservations, tables.model_pauses
@@ -162,6 +163,7 @@ def settle_budget(batch: Batch, operation: SettleBudget) -> None:
     if operation.remaining is not None:
         _heed(batch, known.model, levels, operation.remaining)
     write_levels(batch, levels)
+    hurry(batch, levels)
 
 
 def pause_model(batch: Batch, operation: PauseModel) -> None:
@@ -182,6 +184,7 @@ def free_budgets(batch: Batch, operation: FreeBudgets) -> int:
         if any(known.places is not None for known in alike):
             _close_deserted_lines(batch, levels)
         write_levels(batch, levels)
+        hurry(batch, levels)
     return len(alike)
 
 
