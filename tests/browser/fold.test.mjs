@@ -135,3 +135,14 @@ test("a job that an owner's stream does not know yet is to be fetched", () => {
   const state = applyToOwner(start, "job.submitted", { job: "new", seq: 1 }, "o-6");
   assert.deepEqual(state.unknown, ["new"]);
 });
+
+test("what is to be expected is told beside the log, and ends with the job", () => {
+  let state = applyToJob(emptyJobState(), "snapshot", { job: { id: "1", status: "pending", position: 6, eta_seconds: 19 }, text: {} }, "j-1");
+  state = applyToJob(state, "job.outlook", { job: "1", position: 2, eta_seconds: 7.5 });
+  assert.deepEqual([state.job.position, state.job.eta_seconds, state.cursor], [2, 7.5, "j-1"]);
+  state = applyToJob(state, "job.started", { seq: 2, attempt: 1 }, "j-2");
+  assert.deepEqual([state.job.position, state.job.eta_seconds], [null, null]);
+  state = applyToJob(state, "job.completed", { seq: 3 }, "j-3");
+  state = applyToJob(state, "job.outlook", { job: "1", position: 1, eta_seconds: 3 });
+  assert.deepEqual([state.job.position, state.job.eta_seconds], [null, null]);
+});

@@ -12,6 +12,7 @@ from ..domain.events import Event
 from ..domain.operations import Tails
 from ..ports import Hint, Signal, Store
 from .log import PAGE, JobLog, Log, OwnerLog
+from .outlooks import Lookout
 from .stream import Stream
 
 logger = logging.getLogger("backburner.delivery")
@@ -42,6 +43,7 @@ class Hub:
         self._closed = False
         self._reader: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
+        self.lookout = Lookout(store)
 
     @contextlib.contextmanager
     def follow(self, log: Log, after: int) -> Iterator[Stream]:

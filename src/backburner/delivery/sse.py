@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domain.events import Event
+from ..domain.outlook import Outlook
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
@@ -25,6 +26,12 @@ def encode(kind: str, data: Mapping[str, Any], cursor: str) -> bytes:
 def retry_line() -> bytes:
     """How long a client waits before it comes back: 1 to 3 s, drawn for each, so that they do not come together."""
     return b"retry: %d\n\n" % random.randint(1000, 3000)
+
+
+def outlook_event(job: str, outlook: Outlook) -> bytes:
+    """Without an id: it is not in the log, and whoever comes back is told anew."""
+    data = _encoder.encode({"job": job, "position": outlook.position, "eta_seconds": outlook.eta_seconds})
+    return f"event: job.outlook\ndata: {data}\n\n".encode()
 
 
 def expiring(at: float) -> bytes:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ..delivery.log import JobLog, Log, OwnerLog
+from ..delivery.outlooks import Watch
 from ..delivery.sse import MEDIA_TYPE, encode, event_data
 from ..domain.errors import InvalidArguments
 from ..domain.events import Event
@@ -66,7 +67,7 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         if known is not None and known <= record.seq:
             if known == record.seq and record.status.finished:
                 return Response(status_code=204)
-            return EventStream(bb.hubs.here(), log, b"", known, heartbeat, follower.expires_at)
+            return _stream(log, b"", known, follower)
         return await _open_job(request, log, follower, reset=bool(cursor))
 
     async def _open_job(request: Request, log: JobLog, follower: Identity, reset: bool) -> Response:
@@ -77,7 +78,12 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         job = await full_job(bb, record, base_of(request))
         opening = _snapshot(log, record.seq, {"job": job, "text": dict(snapshot.texts)}, reset)
         after = None if record.status.finished else record.seq
-        return EventStream(bb.hubs.here(), log, opening, after, heartbeat, follower.expires_at)
+        return _stream(log, opening, after, follower)
+
+    def _stream(log: JobLog, opening: bytes, after: int | None, follower: Identity) -> Response:
+        hub = bb.hubs.here()
+        watch = Watch(hub.lookout, log.job)
+        return EventStream(hub, log, opening, after, heartbeat, follower.expires_at, watch)
 
     @router.get("/events", response_class=Response, responses=ANSWERS)
     async def follow_owner(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..delivery.hub import Hub
 from ..delivery.log import Log
+from ..delivery.outlooks import EVERY, Watch
 from ..delivery.sse import HEARTBEAT, MEDIA_TYPE, expiring, retry_line
 from ..delivery.stream import Stream
 from ..domain.errors import StoreUnavailable
@@ -33,7 +35,7 @@ class EventStream(Response):
 
     Ends when its stream ends, its client goes away, or the identity that it was opened with expires (``until``, seconds
     since the epoch), whichever is first. Of the last it warns beforehand, so that the client can come back with a new
-    token: its cursor goes on where this stream ends.
+    token: its cursor goes on where this stream ends. ``watch`` tells beside the log what is to be expected.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class EventStream(Response):
         after: int | None,
         heartbeat: float = HEARTBEAT_INTERVAL,
         until: float | None = None,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -53,6 +56,7 @@ class EventStream(Response):
         self._after = after
         self._heartbeat = heartbeat
         self._until = until
+        self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender = asyncio.create_task(self._send_all(send))
@@ -84,9 +88,10 @@ class EventStream(Response):
         beat = clock() + self._heartbeat
         end = math.inf if self._until is None else clock() + max(self._until - time.time(), 0.0)
         warning = end - WARNING
+        look = clock() + EVERY if self._watch is not None else math.inf
         while True:
             try:
-                async with asyncio.timeout_at(min(beat, warning, end)):
+                async with asyncio.timeout_at(min(beat, look, warning, end)):
                     entries = await stream.read()
             except TimeoutError:
                 now = clock()
@@ -96,6 +101,9 @@ class EventStream(Response):
                     assert self._until is not None
                     await _write(send, expiring(self._until))
                     warning = math.inf
+                if self._watch is not None and now >= look:
+                    await self._tell(self._watch, send)
+                    look = clock() + EVERY
                 if now >= beat:
                     await _write(send, HEARTBEAT)
                     beat = now + self._heartbeat
@@ -103,6 +111,11 @@ class EventStream(Response):
             if not entries or clock() >= end:
                 return
             await _write(send, b"".join([entry.text for entry in entries]))
+
+    async def _tell(self, watch: Watch, send: Send) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the log says so too
+            if news := await watch.news():
+                await _write(send, news)
 
 
 def _after_patience(task: asyncio.Task[None] | None) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 /** One connection a job, however many elements of the page show it. */
 
 import { isFinished, RequestError } from "./client.js";
-import { emptyJobState } from "./fold.js";
+import { emptyJobState, withOutlook } from "./fold.js";
 
 /** @typedef {import("./client.js").Client} Client */
 
@@ -156,6 +156,9 @@ class OwnerFeed extends Feed {
     /** @type {import("./fold.js").OwnerState|null} */
     this.state = null;
     this.unread = 0;
+    this._told = null;
+    /** @type {Map<string, import("./fold.js").Job>} */
+    this._expected = new Map();
   }
 
   get known() {
@@ -169,13 +172,15 @@ class OwnerFeed extends Feed {
       onEvent: (name, data, state) => {
         if (name === "snapshot") this.unread = state.unread;
         else if (state.newest !== this.state?.newest) this.unread += 1;
-        this.state = state;
+        this._told = state;
+        this.state = this._expecting(state);
         if (AGAIN.has(name)) this._wake(data.job);
         this._tell(name, data);
       },
       onChange: (state) => {
-        if (state === this.state) return;
-        this.state = state;
+        if (state === this._told) return;
+        this._told = state;
+        this.state = this._expecting(state);
         this._tell();
       },
     });
@@ -185,6 +190,24 @@ class OwnerFeed extends Feed {
   setUnread(unread) {
     this.unread = unread;
     this._tell();
+  }
+
+  /** Position and time left of jobs, as somebody has just read them. @param {import("./fold.js").Job[]} jobs */
+  expect(jobs) {
+    this._expected = new Map(jobs.map((job) => [job.id, job]));
+    if (!this.state) return;
+    this.state = this._expecting(this.state);
+    this._tell();
+  }
+
+  /** The events know nothing of it. */
+  _expecting(state) {
+    const told = {};
+    for (const [id, job] of this._expected) {
+      const known = state.jobs[id];
+      if (known?.status === job.status) told[id] = withOutlook(known, job);
+    }
+    return { ...state, jobs: { ...state.jobs, ...told } };
   }
 
   _wake(id) {

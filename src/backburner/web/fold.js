@@ -76,6 +76,7 @@ export function isFinished(job) {
  */
 export function applyToJob(state, name, data, cursor = null) {
   if (name === "snapshot") return jobFromSnapshot(state, data, cursor);
+  if (name === "job.outlook") return state.job ? { ...state, job: withOutlook(state.job, data) } : state;
   if (data.seq != null && data.seq <= state.seq) return state;
   const next = { ...state, seq: data.seq ?? state.seq, cursor: cursor ?? state.cursor };
   if (name === "text.delta") return withDelta(next, data);
@@ -103,6 +104,17 @@ export function applyToOwner(state, name, data, cursor = null) {
   if (known) next.jobs = { ...state.jobs, [id]: advance(known, name, data) };
   else if (!state.unknown.includes(id)) next.unknown = [...state.unknown, id];
   return next;
+}
+
+/**
+ * A job with what is to be expected of it now; one that has ended expects nothing.
+ *
+ * @param {Job} job
+ * @param {{position: number|null, eta_seconds: number|null}} outlook
+ * @returns {Job}
+ */
+export function withOutlook(job, { position, eta_seconds }) {
+  return isFinished(job) ? job : { ...job, position, eta_seconds };
 }
 
 /**
@@ -214,6 +226,7 @@ function started(job, data) {
     attempt: data.attempt ?? job.attempt,
     waiting_for: null,
     position: null,
+    eta_seconds: null,
     started_at: job.started_at ?? data.at ?? null,
     finished_at: null,
     can_retry: false,

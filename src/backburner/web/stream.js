@@ -14,6 +14,7 @@ export const EVENT_NAMES = [
   "job.submitted",
   "job.started",
   "job.progress",
+  "job.outlook",
   "text.delta",
   "attempt.reset",
   "step.completed",

@@ -1,11 +1,13 @@
 import { reason, sentence, statusWord } from "../describe.js";
 import { fill, h, setText } from "../dom.js";
 import { ownerFeed } from "../feeds.js";
+import { isFinished, withOutlook } from "../fold.js";
 import { age, moment } from "../format.js";
 import { words } from "../strings.js";
 import { BackburnerElement, sheet } from "./base.js";
 
 const PAGE = 25;
+const LOOK_AHEAD_MS = 5_000;
 const STATUSES = ["running", "pending", "completed", "failed", "cancelled"];
 
 const styles = sheet(`
@@ -52,7 +54,24 @@ export class JobsElement extends BackburnerElement {
     this._next = null;
     for (const button of this._filters.children) button.ariaPressed = String(button.value === (this.getAttribute("status") ?? ""));
     this._load();
-    return ownerFeed(this.client).subscribe((feed) => this._update(feed.state));
+    const stop = ownerFeed(this.client).subscribe((feed) => this._update(feed.state));
+    const timer = setInterval(() => this._lookAhead(), LOOK_AHEAD_MS);
+    return () => {
+      clearInterval(timer);
+      stop();
+    };
+  }
+
+  /** What those who wait or run may expect changes with every other job: no event tells it. */
+  async _lookAhead() {
+    const live = [...this._rows.values()].some(({ job }) => !isFinished(job));
+    if (!live || document.hidden) return;
+    const { jobs } = await this.client.list({ status: this.getAttribute("status"), limit: PAGE }).catch(() => ({ jobs: [] }));
+    ownerFeed(this.client).expect(jobs.filter((job) => !isFinished(job)));
+    for (const job of jobs) {
+      const known = this._rows.get(job.id);
+      if (known && known.job.status === job.status) this._put(withOutlook(known.job, job), "append");
+    }
   }
 
   _filter(status) {
