@@ -47,7 +47,21 @@ def app(bb: Backburner) -> FastAPI:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/nothing", "/nothing/", "/jobs/a/b/c", "/jobs/a/b/c/", "/ui/nothing.js", "/ui", "//", "/é", "/a%2fb"]
+    "path",
+    [
+        "",
+        "/nothing",
+        "/nothing/",
+        "/jobs/a/b/c",
+        "/jobs/a/b/c/",
+        "/ui/nothing.js",
+        "/ui",
+        "//",
+        "/é",
+        "/a%2fb",
+        "/ni%0ax",
+        "/jobs/a%0ab/x",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH"])
 def test_unknown_paths_under_the_prefix_are_problems(app: FastAPI, method: str, path: str) -> None:

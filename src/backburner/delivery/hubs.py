@@ -30,6 +30,10 @@ class Hubs:
             hub.close()
         return hub
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """End all streams; later ones end at once. From any thread, and without a lock: signal handlers call it."""
         self._closed = True

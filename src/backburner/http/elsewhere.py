@@ -24,7 +24,8 @@ class Elsewhere(ProblemRoute):
         super().__init__(path, endpoint, **{**options, "methods": METHODS, "include_in_schema": False})
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child_scope = super().matches(scope)
+        # No pattern of a path takes a line break.
+        match, child_scope = super().matches({**scope, "path": scope["path"].replace("\n", " ")})
         if match is Match.NONE or PROBING in scope or _is_redirected(scope):
             return Match.NONE, {}
         return Match.PARTIAL, child_scope

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ..bulk import retry_all
@@ -22,6 +22,7 @@ from .elsewhere import allow_only
 from .problems import ProblemRoute, described
 from .schemas import JobOut, JobPage, JobStats, Moment, Retried, Submission, job_json, job_summary
 from .statistics import statistics
+from .waiting import LONGEST, knows, preferred_wait, tag_of, tagged, until
 
 if TYPE_CHECKING:
     from ..app import Backburner
@@ -39,19 +40,24 @@ def job_routes(bb: Backburner) -> APIRouter:
         status_code=202,
         response_model=JobOut,
         responses={
-            200: {"model": JobOut, "description": "The same work was done already: the completed job"},
+            200: {"model": JobOut, "description": "The same work was done already, or the job ended in time"},
             **described(400, 403, 404, 409, 413, 422, 503),
         },
         openapi_extra=body_of(Submission),
     )
     async def submit_job(request: Request, owner: Owner) -> Response:
-        """Put a job on disk. Only tasks that are marked public can be submitted here."""
+        """Put a job on disk. Only tasks that are marked public can be submitted here. ``Prefer: wait=N`` waits up to N
+        seconds, 30 at most, for its end."""
         submission, args = submission_of(bb, await read_json(request), owner)
         record = (await submission.submit(**args)).record
+        wait = preferred_wait(request)
+        applied = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
+        if wait and not record.status.finished:
+            record = await until(bb, record, wait, lambda record: record.status.finished)
         if record.status.finished:
-            return JSONResponse(await full_job(bb, record, base_of(request)))
+            return JSONResponse(await full_job(bb, record, base_of(request)), headers=applied)
         content = job_json(replace(record, args=args if record.args is None else record.args), base=base_of(request))
-        return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1"})
+        return JSONResponse(content, 202, {"Location": content["urls"]["self"], "Retry-After": "1", **applied})
 
     @router.get("/jobs", response_model=JobPage, responses=described(403, 422, 503))
     async def list_jobs(
@@ -96,10 +102,29 @@ def job_routes(bb: Backburner) -> APIRouter:
     allow_only(router, "/jobs/stats", "GET")
     allow_only(router, "/jobs/retry", "POST")
 
-    @router.get("/jobs/{id}", response_model=JobOut, responses=described(403, 404, 503))
-    async def get_job(request: Request, reader: Reader, id: str) -> Response:
-        """The job as it stands."""
-        return JSONResponse(await full_job(bb, await find_job(bb, id, reader.owner), base_of(request)))
+    @router.get(
+        "/jobs/{id}",
+        response_model=JobOut,
+        responses={304: {"description": "The client has it: If-None-Match"}, **described(403, 404, 503)},
+    )
+    async def get_job(
+        request: Request,
+        reader: Reader,
+        id: str,
+        wait: Annotated[int, Query(ge=0, le=LONGEST, description="seconds to wait for its end, or for news")] = 0,
+        if_none_match: Annotated[str | None, Header(description="the ETag of what is known already")] = None,
+    ) -> Response:
+        """The job as it stands. With ``wait`` the answer comes when it has ended; with ``If-None-Match`` as well, as
+        soon as it is another than the one that is known. Its place in the line and the time left are no news."""
+        record, base = await find_job(bb, id, reader.owner), base_of(request)
+        if wait and not record.status.finished:
+            content = await full_job(bb, record, base)
+            if if_none_match is None:
+                record = await until(bb, record, wait, lambda record: record.status.finished)
+            elif knows(request, tag_of(content)):
+                seq = record.seq
+                record = await until(bb, record, wait, lambda record: record.seq != seq)
+        return tagged(request, await full_job(bb, record, base))
 
     @router.delete("/jobs/{id}", status_code=204, responses=described(403, 404, 409, 503))
     async def erase_job(owner: Owner, id: str) -> Response:
