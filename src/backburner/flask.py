@@ -16,7 +16,7 @@ try:
     import flask
 except ModuleNotFoundError:
     raise ModuleNotFoundError("backburner.flask needs Flask: install backburner[flask]", name="flask") from None
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +34,7 @@ from .http.events import page_of, place_of
 from .http.jobs import submission_of
 from .http.limits import too_large, within_limits
 from .http.problems import problem_of
-from .http.schemas import PREFIX, Moment, job_json, job_summary
+from .http.schemas import PREFIX, job_json, job_summary
 
 if TYPE_CHECKING:
     from .app import Backburner
@@ -284,7 +284,7 @@ def moment(name: str) -> int | None:
     if given is None:
         return None
     try:
-        at: datetime = TypeAdapter(Moment).validate_python(given)
+        at: datetime = TypeAdapter(AwareDatetime).validate_strings(given)
         return int(at.timestamp() * 1e6)
     except ValidationError:
         choose = "write it as a time with a zone, as in 2030-01-01T03:00:00+01:00"

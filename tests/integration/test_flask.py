@@ -144,7 +144,7 @@ def test_the_list_is_narrowed_as_it_is_by_fastapi(bb: Backburner, http: httpx.Cl
         ({"batch": "none"}, []),
     ):
         assert found == [each["id"] for each in http.get("/backburner/jobs", params=parameters).json()["jobs"]]
-    for since in ("x", "5", "2020-01-01T00:00:00"):
+    for since in ("x", "2020-01-01T00:00:00"):
         assert (422, "invalid_arguments") == problem(http.get("/backburner/jobs", params={"since": since}))
 
 

@@ -92,10 +92,10 @@ class Callers:
 
     async def caller(self, request: HTTPConnection) -> Identity:
         """Who may do everything with what is theirs. The holder of a read token may not: a 403 problem."""
-        return _of_everything(await self.identity(request))
+        return of_everything(await self.identity(request))
 
     def caller_sync(self, request: HTTPConnection) -> Identity:
-        return _of_everything(self.identity_sync(request))
+        return of_everything(self.identity_sync(request))
 
     async def _given(self, request: HTTPConnection) -> Answer:
         assert self._identify is not None
@@ -187,7 +187,7 @@ async def follower(request: Request, id: str, ticket: str | None = None) -> Iden
 
 async def listener(request: Request, ticket: str | None = None) -> Identity:
     """Who may follow everything of an owner."""
-    return _of_everything(await _streaming(request, ticket))
+    return of_everything(await _streaming(request, ticket))
 
 
 async def anyone(request: Request) -> None:
@@ -212,7 +212,7 @@ async def _streaming(request: Request, ticket: str | None) -> Identity:
     return await (found.identity(request) if ticket is None else found.by_ticket(request, ticket))
 
 
-def _of_everything(found: Identity) -> Identity:
+def of_everything(found: Identity) -> Identity:
     if found.job is not None:
         raise Refused(403, "forbidden", "This token only shows a job", f"This token shows job {found.job}, no more.")
     return found

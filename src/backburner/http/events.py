@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ..delivery.log import JobLog, Log, OwnerLog
-from ..delivery.outlooks import Watch
-from ..delivery.sse import MEDIA_TYPE, encode, event_data
+from ..delivery.sse import MEDIA_TYPE, event_data
 from ..domain.errors import InvalidArguments
 from ..domain.events import Event
 from ..domain.identity import Identity
-from ..domain.operations import CanResume, JobSnapshot, OwnerSnapshot
-from ..domain.outlook import UNKNOWN
-from .callers import find_job, follower, listener, no_job
-from .jobs import base_of, full_job, outlooks_of
+from .callers import find_job, follower, listener
+from .following import Following
 from .problems import ProblemRoute, described
-from .schemas import EventPage, job_summary
-from .streaming import HEARTBEAT_INTERVAL, EventStream
+from .schemas import EventPage
+from .streaming import HEARTBEAT_INTERVAL
 
 if TYPE_CHECKING:
     from ..app import Backburner
@@ -48,6 +45,7 @@ ENDED: dict[int | str, dict[str, Any]] = {204: {"description": "The job has ende
 
 def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRouter:
     router = APIRouter(route_class=ProblemRoute, tags=["events"])
+    following = Following(bb, heartbeat)
 
     @router.get("/jobs/{id}/events", response_class=Response, responses={**ANSWERS, **ENDED})
     async def follow_job(
@@ -59,31 +57,11 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         last_event_id: LastEventId = None,
     ) -> Response:
         """Follow one job until it has ended."""
-        record = await find_job(bb, id, follower.owner)
-        log, cursor = JobLog(id), last_event_id or after
+        cursor = last_event_id or after
         if wants_json(request):
-            return await _page(bb, log, cursor, limit)
-        known = log.place(cursor) if cursor else None
-        if known is not None and known <= record.seq:
-            if known == record.seq and record.status.finished:
-                return Response(status_code=204)
-            return _stream(log, b"", known, follower)
-        return await _open_job(request, log, follower, reset=bool(cursor))
-
-    async def _open_job(request: Request, log: JobLog, follower: Identity, reset: bool) -> Response:
-        snapshot = await bb.store.read(JobSnapshot(log.job, follower.owner))
-        if snapshot is None:
-            raise no_job(log.job)
-        record = snapshot.job
-        job = await full_job(bb, record, base_of(request))
-        opening = _snapshot(log, record.seq, {"job": job, "text": dict(snapshot.texts)}, reset)
-        after = None if record.status.finished else record.seq
-        return _stream(log, opening, after, follower)
-
-    def _stream(log: JobLog, opening: bytes, after: int | None, follower: Identity) -> Response:
-        hub = bb.hubs.here()
-        watch = Watch(hub.lookout, log.job)
-        return EventStream(hub, log, opening, after, heartbeat, follower.expires_at, watch)
+            await find_job(bb, id, follower.owner)
+            return await _page(bb, JobLog(id), cursor, limit)
+        return await following.job(request, follower, id, cursor) or Response(status_code=204)
 
     @router.get("/events", response_class=Response, responses=ANSWERS)
     async def follow_owner(
@@ -94,22 +72,10 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
         last_event_id: LastEventId = None,
     ) -> Response:
         """Follow all of the caller's jobs, and the inbox."""
-        owner = listener.owner
-        log, cursor = OwnerLog(owner), last_event_id or after
+        cursor = last_event_id or after
         if wants_json(request):
-            return await _page(bb, log, cursor, limit)
-        known = log.place(cursor) if cursor else None
-        if known is not None and await bb.store.read(CanResume(owner, known)):
-            return EventStream(bb.hubs.here(), log, b"", known, heartbeat, listener.expires_at)
-        view = await bb.store.read(OwnerSnapshot(owner))
-        base = base_of(request)
-        ahead = await outlooks_of(bb, [each.job for each in view.jobs])
-        jobs = [
-            {**job_summary(each.job, base, ahead.get(each.job.id, UNKNOWN)), "text": dict(each.texts)}
-            for each in view.jobs
-        ]
-        opening = _snapshot(log, view.position, {"jobs": jobs, "unread": view.unread}, reset=bool(cursor))
-        return EventStream(bb.hubs.here(), log, opening, view.position, heartbeat, listener.expires_at)
+            return await _page(bb, OwnerLog(listener.owner), cursor, limit)
+        return await following.owner(request, listener, cursor)
 
     return router
 
@@ -117,14 +83,6 @@ def event_routes(bb: Backburner, heartbeat: float = HEARTBEAT_INTERVAL) -> APIRo
 def wants_json(request: Request) -> bool:
     accept = request.headers.get("accept", "")
     return "application/json" in accept and MEDIA_TYPE not in accept
-
-
-def _snapshot(log: Log, number: int, content: Mapping[str, Any], reset: bool) -> bytes:
-    cursor = log.cursor(number)
-    data = {**content, "cursor": cursor}
-    if reset:
-        data["reset"] = True
-    return encode("snapshot", data, cursor)
 
 
 async def _page(bb: Backburner, log: Log, cursor: str | None, limit: int) -> Response:

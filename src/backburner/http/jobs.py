@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import AwareDatetime
+from starlette.requests import HTTPConnection
 
 from ..bulk import retry_all
 from ..domain.errors import IllegalTransition, InvalidArguments, UnknownTask
@@ -20,7 +22,7 @@ from .body import body_of, parse, read_json
 from .callers import find_job, owner, reader
 from .elsewhere import allow_only
 from .problems import ProblemRoute, described
-from .schemas import JobOut, JobPage, JobStats, Moment, Retried, Submission, job_json, job_summary
+from .schemas import JobOut, JobPage, JobStats, Retried, Submission, job_json, job_summary
 from .statistics import statistics
 from .waiting import LONGEST, knows, preferred_wait, tag_of, tagged, until
 
@@ -67,7 +69,7 @@ def job_routes(bb: Backburner) -> APIRouter:
         task: str | None = None,
         queue: str | None = None,
         batch: str | None = None,
-        since: Annotated[Moment | None, Query(description="created at this time or later")] = None,
+        since: Annotated[AwareDatetime | None, Query(description="created at this time or later")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: str | None = None,
     ) -> Response:
@@ -91,7 +93,7 @@ def job_routes(bb: Backburner) -> APIRouter:
         status: Literal["failed", "cancelled"] = "failed",
         task: str | None = None,
         queue: str | None = None,
-        since: Annotated[Moment | None, Query(description="created at this time or later")] = None,
+        since: Annotated[AwareDatetime | None, Query(description="created at this time or later")] = None,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> Response:
         """Run the caller's failed (or cancelled) jobs again, the newest first; says how many."""
@@ -189,7 +191,7 @@ def submission_of(bb: Backburner, body: Any, owner: str) -> tuple[TaskSubmission
     return submission, args
 
 
-def base_of(request: Request) -> str:
+def base_of(request: HTTPConnection) -> str:
     """What stands before every address of the application: behind a proxy, or where it is mounted."""
     root: str = request.scope.get("root_path", "")
     return root.rstrip("/")

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -114,7 +114,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)
 
 
-def problem_of(error: Exception, request: Request) -> Response:
+def problem_of(error: Exception, request: HTTPConnection) -> Response:
     """What a client is told of an error. One that nobody expected is logged and not explained."""
     match error:
         case Refused():
@@ -137,7 +137,7 @@ def problem_of(error: Exception, request: Request) -> Response:
             return problem_of(cause, request)
         case HTTPException():
             return _from_status(error)
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.scope.get("method", "WebSocket"), request.url.path, exc_info=error)
     return problem(
         500, "internal_error", "Something went wrong on the server", "The server's log has the details of this request."
     )

@@ -20,6 +20,7 @@ from .problems import ProblemRoute
 from .queues import queue_routes
 from .schemas import PREFIX
 from .secrets import keep_secrets_out_of_logs
+from .sockets import socket_endpoint
 from .streaming import HEARTBEAT_INTERVAL
 from .tokens import token_routes
 from .ui import make_ui_router
@@ -46,6 +47,7 @@ def make_router(bb: Backburner, *, heartbeat: float = HEARTBEAT_INTERVAL) -> API
     router.include_router(usage_routes(bb))
     router.include_router(health_routes(bb))
     router.include_router(make_ui_router())
+    router.add_websocket_route(f"{PREFIX}/ws", socket_endpoint(bb, heartbeat))
     for path in ("", "/{path:path}"):
         router.add_api_route(path, nothing_here, route_class_override=Elsewhere)
     return router

@@ -34,9 +34,6 @@ def _written_out(value: Any) -> Any:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
-
-
 class Submission(Exact):
     """A job to be run. ``delay`` is in seconds; ``run_at`` needs a time zone.
 
@@ -48,7 +45,7 @@ class Submission(Exact):
     args: dict[str, Any] = {}
     priority: int | None = Field(None, description="1 (last) to 10 (first); others are brought into this range")
     delay: Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False)] | None = None
-    run_at: Moment | None = None
+    run_at: Annotated[AwareDatetime, BeforeValidator(_written_out)] | None = None
     key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 

@@ -57,6 +57,7 @@ class EventStream(Response):
         self._heartbeat = heartbeat
         self._until = until
         self._watch = watch
+        self._waiting: asyncio.Timeout | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender = asyncio.create_task(self._send_all(send))
@@ -86,21 +87,22 @@ class EventStream(Response):
     async def _relay(self, stream: Stream, send: Send) -> None:
         clock = asyncio.get_running_loop().time
         beat = clock() + self._heartbeat
-        end = math.inf if self._until is None else clock() + max(self._until - time.time(), 0.0)
-        warning = end - WARNING
+        warned: float | None = None
         look = clock() + EVERY if self._watch is not None else math.inf
         while True:
+            end = math.inf if self._until is None else clock() + max(self._until - time.time(), 0.0)
+            warning = end - WARNING if warned != self._until else math.inf
             try:
-                async with asyncio.timeout_at(min(beat, look, warning, end)):
+                async with (waiting := asyncio.timeout_at(min(beat, look, warning, end))):
+                    self._waiting = waiting
                     entries = await stream.read()
             except TimeoutError:
                 now = clock()
                 if now >= end:
                     return
-                if now >= warning:
-                    assert self._until is not None
+                if now >= warning and self._until is not None:
                     await _write(send, expiring(self._until))
-                    warning = math.inf
+                    warned = self._until
                 if self._watch is not None and now >= look:
                     await self._tell(self._watch, send)
                     look = clock() + EVERY
@@ -111,6 +113,13 @@ class EventStream(Response):
             if not entries or clock() >= end:
                 return
             await _write(send, b"".join([entry.text for entry in entries]))
+
+    def lasts_until(self, until: float | None) -> None:
+        """Its client has shown a new token."""
+        self._until = until
+        if self._waiting is not None:
+            with contextlib.suppress(RuntimeError):  # it does not wait just now
+                self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def _tell(self, watch: Watch, send: Send) -> None:
         with contextlib.suppress(StoreUnavailable):  # the log says so too
