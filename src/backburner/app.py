@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
-from zoneinfo import ZoneInfo
 
 from .crons import CronDecorator
 from .domain.backoff import Backoff
@@ -45,6 +44,7 @@ from .watcher import Watcher
 
 if TYPE_CHECKING:
     import sqlite3
+    from zoneinfo import ZoneInfo
 
     import psycopg
     from fastapi import APIRouter

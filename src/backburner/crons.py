@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from . import given
 from .domain.crons import Cron, Missed
 from .domain.errors import ConfigurationError, InvalidArguments
 from .domain.job import NewJob
 from .options import known_name
-from .schedule import CronSchedule
 from .task import Task
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +36,8 @@ class CronDecorator:
     def __call__(self, task: Task[P, R], /) -> Task[P, R]:
         if not isinstance(task, Task):
             raise ConfigurationError(f"bb.cron stands above @bb.task and is given the task, not {task!r}")
+        from .schedule import CronSchedule  # a worker without crons does without its parts
+
         name = task.name if self.name is None else self.name
         schedule = CronSchedule(self.expression, self.zone)
         cron = Cron(name, task.name, schedule, self.missed, self._job_of(task))

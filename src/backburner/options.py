@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from . import given
@@ -167,6 +166,8 @@ def known_limit(concurrency: int | None, owner_concurrency: int | None, rate: tu
 
 def refuse_unknown(options: Iterable[str]) -> None:
     """Raises `ConfigurationError` for what `Backburner.task` does not know, with what it may have meant."""
+    from difflib import get_close_matches
+
     kept = {option.name for option in fields(TaskOptions)} - {"limit"}
     for name in set(options) - kept:
         known = sorted(kept | {"name", "concurrency", "owner_concurrency", "rate", "cache_scope", "cache_args"})

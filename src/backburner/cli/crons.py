@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -54,6 +53,8 @@ def forget(database_url: str | None, name: str) -> None:
 
 
 def _local(at: int | None, zone: str) -> str:
+    from zoneinfo import ZoneInfo
+
     if at is None:
         return "never"
     return datetime.fromtimestamp(at / 1e6, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")

@@ -6,9 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
+from functools import cache
+from typing import TYPE_CHECKING
 
-NORMAL = NormalDist()
+if TYPE_CHECKING:
+    from statistics import NormalDist
+
 LEAST_LEFT = 0.1
 """The part of its usual time that a running job is given at least, however long it runs already."""
 
@@ -138,9 +141,18 @@ def _median_end(expected: float, elapsed: float, scatter: float) -> float:
         return expected
     variance = math.log1p(scatter**2)
     deviation, middle = math.sqrt(variance), math.log(expected) - variance / 2
-    ended = NORMAL.cdf((math.log(elapsed) - middle) / deviation) if elapsed > 0 else 0.0
+    normal = _normal()
+    ended = normal.cdf((math.log(elapsed) - middle) / deviation) if elapsed > 0 else 0.0
     share = (1 + ended) / 2
-    return math.exp(middle + deviation * NORMAL.inv_cdf(share)) if share < 1 else elapsed
+    return math.exp(middle + deviation * normal.inv_cdf(share)) if share < 1 else elapsed
+
+
+@cache
+def _normal() -> NormalDist:
+    """Loaded where it is used: by whoever is asked, which a worker is not."""
+    from statistics import NormalDist
+
+    return NormalDist()
 
 
 def flow(slots: Slots, queue: str, task: str, loads: Mapping[tuple[str, str], float]) -> float | None:

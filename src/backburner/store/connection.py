@@ -247,14 +247,17 @@ class Connection:
 ARRAY = "among"
 
 
+WIDEST = 64
+PLACES = [intern(f"in{number}") for number in range(WIDEST)]
+"""The names of values among others, the same ones everywhere."""
+
+
 class Family:
     """A statement that asks for one of several values: ``build`` is handed a function that makes the condition.
 
     Where there are no arrays it is an ``IN`` list, compiled for a few lengths only; shorter ones repeat
     their last value. The expressions are not kept: those of every length were 2 MB.
     """
-
-    WIDEST = 64
 
     def __init__(self, build: Callable[[Among], ClauseElement]) -> None:
         _written.append(weakref.ref(self))
@@ -268,7 +271,7 @@ class Family:
             self.with_array().single(language)
             return
         width = 1
-        while width <= self.WIDEST:
+        while width <= WIDEST:
             self.of(width)[0].single(language)
             width *= 2
 
@@ -279,8 +282,8 @@ class Family:
 
     def over(self, values: Sequence[str]) -> Iterator[tuple[Statement, dict[str, str]]]:
         """What to execute for these values, where there are no arrays."""
-        for start in range(0, len(values), self.WIDEST):
-            part = values[start : start + self.WIDEST]
+        for start in range(0, len(values), WIDEST):
+            part = values[start : start + WIDEST]
             statement, names = self.of(len(part))
             padded = [*part, *[part[-1]] * (len(names) - len(part))]
             yield statement, dict(zip(names, padded, strict=True))
@@ -289,7 +292,7 @@ class Family:
         width = 1 << (count - 1).bit_length()
         found = self._members.get(width)
         if found is None:
-            names = [f"in{number}" for number in range(width)]
+            names = PLACES[:width]
 
             def clause(_: Any) -> ClauseElement:
                 return self._build(lambda column: column.in_([bindparam(name) for name in names]))
