@@ -287,7 +287,7 @@ class Backburner:
 
     def register(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[Any, Any]:
         """What the decorator does. Raises `ConfigurationError` for a name that is taken."""
-        if (not inspect.isroutine(function) and not callable(function)) or inspect.isclass(function):
+        if not callable(function) or inspect.isclass(function):
             raise ConfigurationError(f"bb.task is given {shown(function)}: it stands above a function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigurationError(
@@ -357,7 +357,7 @@ class Backburner:
         is the run's. A key is held until the transaction ends: a submit with the same one waits for that. Raises
         `InvalidArguments`, `DuplicateJob`.
         """
-        submission = self._own(task)
+        submission = self.own(task)
         new = submission.new_job(args, kwargs)
         return _entered(self, new, self._open().submit_through(transaction, new), submission.task)
 
@@ -370,13 +370,13 @@ class Backburner:
         **kwargs: P.kwargs,
     ) -> Job[R]:
         """The same for an ``AsyncSession`` or ``AsyncConnection`` of SQLAlchemy's, or psycopg's ``AsyncConnection``."""
-        submission = self._own(task)
+        submission = self.own(task)
         new = submission.new_job(args, kwargs)
         parts = await asyncio.to_thread(self._open)
         return _entered(self, new, await parts.submit_through_async(transaction, new), submission.task)
 
-    def _own(self, task: Task[P, R] | Submission[P, R]) -> Submission[P, R]:
-        """Raises `InvalidArguments` for what is no task of this Backburner."""
+    def own(self, task: Task[P, R] | Submission[P, R]) -> Submission[P, R]:
+        """For the engine. Raises `InvalidArguments` for what is no task of this Backburner."""
         if not isinstance(task, Task | Submission):
             raise argument("the task", task, "give a task, or task.using(…), and its arguments behind it")
         submission = task if isinstance(task, Submission) else task.using()

@@ -15,7 +15,7 @@ from .domain.ids import new_id
 from .domain.job import NewJob, Status, fresh, unseen
 from .domain.json import fingerprint, storable
 from .domain.operations import CancelMembers, EraseMembers, GetBatch, ListJobs, Submit, SubmitBatch, Submitted
-from .given import argument, shown, text
+from .given import argument, text
 from .job import Job
 from .run import Run, current_run
 from .task import Submission, Task
@@ -58,9 +58,7 @@ class Batch:
     def add(self, task: Task[P, R] | Submission[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Take a job into the batch; it is submitted when the block ends. Raises `InvalidArguments`."""
         self._refuse_late()
-        if not isinstance(task, Task | Submission):
-            raise InvalidArguments(f"a batch takes tasks, not {shown(task)}: batch.add(task, …)", {"task": "no task"})
-        submission = task if isinstance(task, Submission) else task.using()
+        submission = self._bb.own(task)
         if len(self._new) == MOST_JOBS:
             raise InvalidArguments(f"a batch has at most {MOST_JOBS} jobs: make several")
         new = submission.new_job(args, kwargs)

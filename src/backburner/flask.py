@@ -29,7 +29,7 @@ from .domain.json import MAX_BYTES, decode, refuse_nul
 from .domain.operations import Cancel, Erase, GetJob, GetResult, ListJobs, Outlooks, Retry
 from .domain.outlook import UNKNOWN, Outlook
 from .http.body import parse_json
-from .http.callers import of_job
+from .http.callers import of_everything, of_job
 from .http.events import page_of, place_of
 from .http.jobs import submission_of
 from .http.limits import too_large, within_limits
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 EXTENSION = "backburner"
 LARGEST_PAGE = 500
-SHOWING = ("get_job", "get_result", "job_events")
-"""Views of one job that a read token of it may ask for."""
 
 View = Callable[..., "flask.Response"]
 
@@ -110,9 +108,11 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
     """The routes for jobs and their events; events come as pages of JSON."""
     blueprint = flask.Blueprint(EXTENSION, __name__, url_prefix=PREFIX)
 
-    def route(rule: str, method: str, status: int = 200) -> Callable[[Callable[..., Any]], None]:
+    def route(rule: str, method: str, status: int = 200, shown: bool = False) -> Callable[[Callable[..., Any]], None]:
+        """``shown``: a read token of the job may ask for it."""
+
         def register(view: Callable[..., Any]) -> None:
-            blueprint.add_url_rule(rule, view.__name__, answering(bb, view, status), methods=[method])
+            blueprint.add_url_rule(rule, view.__name__, answering(bb, view, status, shown), methods=[method])
 
         return register
 
@@ -141,7 +141,7 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
         jobs = [job_summary(record, base(), ahead.get(record.id, UNKNOWN)) for record in shown]
         return {"jobs": jobs, "next": following}
 
-    @route("/jobs/<id>", "GET")
+    @route("/jobs/<id>", "GET", shown=True)
     def get_job(owner: str, id: str) -> Any:
         return full_job(find(id, owner))
 
@@ -157,7 +157,7 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
     def retry_job(owner: str, id: str) -> Any:
         return full_job(bb.store.write_sync(Retry(id, owner)))
 
-    @route("/jobs/<id>/result", "GET")
+    @route("/jobs/<id>/result", "GET", shown=True)
     def get_result(owner: str, id: str) -> Any:
         record = find(id, owner)
         result = bb.store.read_sync(GetResult(id)) if record.status is Status.COMPLETED else None
@@ -165,7 +165,7 @@ def make_blueprint(bb: Backburner) -> flask.Blueprint:
             raise IllegalTransition(f"job {id} is {record.status}: only a completed job has a result")
         return decode(result), {"Content-Disposition": f'attachment; filename="{id}.json"'}
 
-    @route("/jobs/<id>/events", "GET")
+    @route("/jobs/<id>/events", "GET", shown=True)
     def job_events(owner: str, id: str) -> Any:
         find(id, owner)
         return page(JobLog(id))
@@ -209,14 +209,15 @@ def refuse_unrouted() -> flask.Response | None:
     return as_flask(problem_of(told, as_starlette(flask.request, {})))
 
 
-def answering(bb: Backburner, view: Callable[..., Any], status: int) -> View:
+def answering(bb: Backburner, view: Callable[..., Any], status: int, shown: bool) -> View:
     """The view for whom the request comes from; its errors are problems (RFC 9457)."""
 
     def answer(**places: str) -> flask.Response:
         asked = as_starlette(flask.request, places)
         try:
             within_limits(asked)
-            found = view(_owner(bb, asked, view.__name__), **places)
+            who = bb.callers.identity_sync(asked)
+            found = view((of_job(who, places["id"]) if shown else of_everything(who)).owner, **places)
         except Exception as error:
             return as_flask(problem_of(error, asked))
         content, headers = found if isinstance(found, tuple) else (found, {})
@@ -226,13 +227,6 @@ def answering(bb: Backburner, view: Callable[..., Any], status: int) -> View:
         return response
 
     return answer
-
-
-def _owner(bb: Backburner, asked: Request, view: str) -> str:
-    """A read token serves for looking at its job, and for nothing else."""
-    if view in SHOWING:
-        return of_job(bb.callers.identity_sync(asked), asked.path_params["id"]).owner
-    return bb.owner_of(asked)
 
 
 def as_flask(problem: Response) -> flask.Response:

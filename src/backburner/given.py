@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from .domain.errors import LONGEST_WAIT, BackburnerError, ConfigurationError, InvalidArguments
 
@@ -79,10 +79,6 @@ def exceptions(complain: Complain, name: str, value: Any) -> tuple[type[Exceptio
 def instance(complain: Complain, name: str, value: Any, kind: type | tuple[type, ...], choose: str) -> None:
     if not isinstance(value, kind):
         raise complain(name, value, choose)
-
-
-def refuse(complain: Complain, name: str, value: Any, choose: str) -> NoReturn:
-    raise complain(name, value, choose)
 
 
 def shown(value: Any) -> str:

@@ -156,3 +156,12 @@ def test_a_token_that_is_no_good_ends_the_line(web: Web, sent: str) -> None:
         line.send(json.dumps({"token": tokens[sent]}) if sent in tokens else sent)
         rest(line)
         assert line.close_code == 4401
+
+
+def test_a_server_that_ends_says_that_it_is_worth_coming_back(bb: Backburner, web: Web) -> None:
+    job = web.submit()
+    with follow(web, f"?job={job}") as line:
+        hear(line)
+        bb.hubs.close()
+        rest(line)
+        assert line.close_code == 1013

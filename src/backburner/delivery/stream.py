@@ -32,6 +32,8 @@ class Stream:
         self._missed = False
         self._closing = False
         self._ended = False
+        self.over = False
+        """Whether the log itself has come to its end, and not only this stream of it."""
 
     async def read(self) -> Sequence[Entry]:
         """Wait for what follows. Empty when the stream has ended. May be cancelled and called again."""
@@ -50,7 +52,7 @@ class Stream:
         events = await self.log.read(self._store, self.number)
         if len(events) < PAGE and not self._missed:
             if not events and self._closing:
-                self._ended = True
+                self._ended = self.over = True
             self._live = True
             self._on_live(self)
         return [self.log.entry(event) for event in events]

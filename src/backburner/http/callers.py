@@ -237,7 +237,8 @@ def unauthorized(detail: str, *, known: bool = False) -> Refused:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    """Also of an object that is called."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def run_here(answer: Awaitable[Answer]) -> Answer:

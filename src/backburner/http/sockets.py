@@ -10,9 +10,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from ..domain.errors import BackburnerError
+from ..domain.errors import StoreUnavailable
 from ..domain.identity import Identity
-from .callers import PLACE, callers, of_everything, of_job
+from .callers import FOUND, PLACE, callers, of_everything, of_job
 from .following import Following
 from .problems import Refused, problem_of
 from .streaming import EventStream
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..app import Backburner
 
 NORMAL = 1000
+TRY_AGAIN = 1013
+"""The server ends, or the client was too slow: nothing is lost, it comes back behind its last cursor."""
 REFUSED = 4401
 """Close codes of an application's own begin at 4000: the token that was sent is no good."""
 SEPARATOR = b"\n\n"
@@ -80,7 +82,7 @@ class Carrier:
             if text := as_message(event):
                 await self._socket.send_text(text)
         if not message.get("more_body", False):
-            await self._close(NORMAL)
+            await self._close(NORMAL if self._stream.over else TRY_AGAIN)
 
     async def receive(self) -> Message:
         """Answers when the client has gone; what it says until then is a new token."""
@@ -89,7 +91,12 @@ class Carrier:
             if message["type"] == "websocket.disconnect":
                 self._closed = True
                 return {"type": "http.disconnect"}
-            if not await self._renewed(message.get("text") or ""):
+            try:
+                renewed = await self._renewed(message.get("text") or "")
+            except StoreUnavailable:  # nobody can say just now whether it is good
+                await self._close(TRY_AGAIN)
+                return {"type": "http.disconnect"}
+            if not renewed:
                 await self._close(REFUSED)
                 return {"type": "http.disconnect"}
 
@@ -98,10 +105,9 @@ class Carrier:
         try:
             token = json.loads(text)["token"]
             scope: dict[str, Any] = {**self._socket.scope, "headers": _with_token(self._socket, token)}
-            for name in [name for name in scope if name.startswith("backburner.identity")]:
-                del scope[name]
+            scope.pop(FOUND, None)
             who = await callers(self._socket).identity(HTTPConnection(scope))
-        except (BackburnerError, Refused, ValueError, TypeError, KeyError):
+        except (Refused, ValueError, TypeError, KeyError):
             return False
         if (who.owner, who.job) != (self._who.owner, self._who.job):
             return False

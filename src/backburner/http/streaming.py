@@ -58,6 +58,8 @@ class EventStream(Response):
         self._until = until
         self._watch = watch
         self._waiting: asyncio.Timeout | None = None
+        self.over = after is None
+        """Whether there is nothing more to come: the job has ended, or the identity."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender = asyncio.create_task(self._send_all(send))
@@ -99,6 +101,7 @@ class EventStream(Response):
             except TimeoutError:
                 now = clock()
                 if now >= end:
+                    self.over = True
                     return
                 if now >= warning and self._until is not None:
                     await _write(send, expiring(self._until))
@@ -111,6 +114,7 @@ class EventStream(Response):
                     beat = now + self._heartbeat
                 continue
             if not entries or clock() >= end:
+                self.over = stream.over or clock() >= end
                 return
             await _write(send, b"".join([entry.text for entry in entries]))
 

@@ -30,6 +30,9 @@ class Turn(Protocol):
     def close(self) -> None: ...
 
 
+CLOSED = "submit_in was given a connection that is closed: open another one."
+
+
 class Database(Protocol):
     language: Language
     concurrent: bool

@@ -10,13 +10,13 @@ from sqlalchemy import Text, bindparam, event, func, select
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from ..domain.errors import BackburnerError, ConfigurationError
+from ..domain.errors import ConfigurationError
 from ..domain.job import NewJob
 from ..domain.operations import Submitted
 from ..ports import Hint, Signal
 from .batch import Batch
 from .connection import ARRAY, Connection, Family, Language, Row, Statement
-from .database import Database
+from .database import CLOSED, Database
 from .keying import take_keys
 from .session import Borrowed
 from .submitting import INSERT_UNANNOUNCED, insert_jobs
@@ -74,14 +74,7 @@ def _insert(
     must not be held by a transaction of unknown length. Only the job's key is held, for nobody else may take it.
     """
     borrowed = isinstance(driver, Borrowed)
-    try:
-        now = database.now(driver) if borrowed else database.join(connection, driver)
-    except BackburnerError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(
-            f"submit_in was given a connection that cannot be used ({error}): begin a transaction on an open one first."
-        ) from error
+    now = database.now(driver) if borrowed else database.join(connection, driver)
     instead = take_keys(Batch(connection, lambda: now), [job], set(), {job.id: job})
     if not instead:
         insert_jobs(connection, [job], now, seq=0)
@@ -95,7 +88,7 @@ def _connection_of(given: Session | sqlalchemy.Connection, database: Database) -
     try:
         connection = given if isinstance(given, sqlalchemy.Connection) else given.connection()
         if connection.closed:
-            raise ConfigurationError("submit_in was given a connection that is closed: open another one.")
+            raise ConfigurationError(CLOSED)
     except UnboundExecutionError:
         raise ConfigurationError(
             "this session has no database, or one for each table: pass session.connection(bind_arguments=…) of the one "

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..domain.errors import BackburnerError, ConfigurationError, SchemaOutdated, StoreUnavailable, StoreUnreachable
 from .connection import Clock, Connection, Language
+from .database import CLOSED
 from .pipeline import Pipelined
 
 if TYPE_CHECKING:
@@ -237,6 +238,8 @@ class Postgres:
         )
 
     def join(self, connection: Connection, driver: Any) -> int:
+        if getattr(driver, "closed", False):
+            raise ConfigurationError(CLOSED)
         *theirs, now = connection.ask(WHEREABOUTS)
         if theirs != self._whereabouts:
             self._whereabouts = self._look_around()  # the server may have been restarted since

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from ..domain.errors import BackburnerError, ConfigurationError, StoreUnavailable
 from .connection import Clock, Connection, Language
+from .database import CLOSED
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -223,7 +224,11 @@ class SQLite:
                 f"submit_in needs a connection of the standard sqlite3 module, this one is {type(driver).__module__}: "
                 "two SQLite libraries in one process ignore each other's locks. Use bb.create_engine()."
             )
-        file = os.fsdecode(connection.ask("SELECT file FROM pragma_database_list WHERE name = 'main'")[0] or "")
+        try:
+            main = connection.ask("SELECT file FROM pragma_database_list WHERE name = 'main'")[0]
+        except sqlite3.ProgrammingError:
+            raise ConfigurationError(CLOSED) from None
+        file = os.fsdecode(main or "")
         if not file or os.path.realpath(file) != self.path:
             raise ConfigurationError(
                 f"submit_in was given a connection to {file or 'an in-memory database'}, the jobs are in {self.path}: "
