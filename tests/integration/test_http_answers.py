@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,24 +9,11 @@ import pytest
 from backburner import Backburner
 from backburner.domain.operations import Answer, Ask, Parked, Settle
 from backburner.http.schemas import JobOut, QuestionShown
-from tests.integration.http_support import Web, make_bb
+from tests.integration.http_support import Web
 from tests.support.making import start, submit
 
 JOBS = "/backburner/jobs"
 TOKEN = "t0k3n"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 @pytest.fixture

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from backburner import Backburner
 from backburner.domain.operations import Execution
 from backburner.http.schemas import BatchOut, BatchPage
-from tests.integration.http_support import Web, make_bb
+from tests.integration.http_support import Web
 from tests.support.making import claim, complete, fail, register
 
 BATCHES = "/backburner/batches"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def make(bb: Backburner, count: int = 2, owner: str = "local") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +10,7 @@ from fastapi.testclient import TestClient
 
 from backburner import Backburner
 
-from .http_support import make_bb
 from .strangers_support import refused
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
 
 
 def client_of(app: Any) -> TestClient:

@@ -48,12 +48,6 @@ def bb(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backburner]:
     bb.close()
 
 
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
-
-
 def submit(web: Web, token: str, text: str = "x") -> str:
     body = {"task": "write", "args": {"text": text}}
     response = web.http.post("/backburner/jobs", json=body, headers=bearer(token))

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from backburner import Backburner, Notice
 from backburner.domain.operations import CountUnread, Notify
 from backburner.http.schemas import InboxPage
-from tests.integration.http_support import Hand, Web, make_bb
+from tests.integration.http_support import Hand, Web
 
 INBOX = "/backburner/inbox"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def notify(bb: Backburner, count: int, owner: str = "local") -> str:

@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,24 +17,11 @@ from backburner.domain.json import MAX_BYTES
 from backburner.domain.operations import GetJob, Submit
 from backburner.domain.outlook import Outlook
 from backburner.http.schemas import JobOut, JobPage, JobStats, job_json
-from tests.integration.http_support import PATIENCE, Hand, Web, make_bb
+from tests.integration.http_support import PATIENCE, Hand, Web
 from tests.support.clock import pass_time
 from tests.support.making import new_job
 
 JOBS = "/backburner/jobs"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def assert_problem(response: httpx.Response, status: int, type: str) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -14,20 +13,7 @@ from fastapi import FastAPI
 
 from backburner import Backburner
 from backburner.http.local import is_local_name, is_loopback
-from tests.integration.http_support import PATIENCE, Web, make_bb
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
+from tests.integration.http_support import PATIENCE, Web
 
 
 def submit(web: Web, headers: Mapping[str, str]) -> httpx.Response:

@@ -52,13 +52,6 @@ def routes(router: APIRouter | FastAPI) -> None:
         return body
 
 
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
 @pytest.fixture(params=["route", "application"])
 def web(bb: Backburner, request: pytest.FixtureRequest) -> Iterator[Web]:
     """The same routes, once with `ProblemRoute`, once with the handlers of the application."""

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from backburner import Backburner, Status
-from tests.integration.http_support import Hand, Web, make_bb
+from tests.integration.http_support import Hand, Web
 from tests.support.making import look, submit
 
 BASE = "/backburner"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def fail_one(bb: Backburner, owner: str = "local") -> str:

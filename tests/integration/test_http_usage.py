@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-
-import pytest
 
 from backburner import Backburner
 from backburner.domain.job import KeptStep
 from backburner.domain.operations import KeepStep, Usage
 from backburner.http.schemas import JobOut, UsagePage
-from tests.integration.http_support import Hand, Web, make_bb
+from tests.integration.http_support import Hand, Web
 
 USAGE = "/backburner/usage"
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def call(bb: Backburner, usage: Usage, owner: str = "local") -> str:

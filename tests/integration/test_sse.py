@@ -8,7 +8,6 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,6 @@ from backburner import Backburner
 from backburner.delivery.hub import Hub
 from backburner.domain.operations import GetJob, PauseQueue, Prune
 from tests.integration.http_support import PATIENCE, Hand, Message, Web, make_bb, rebuild
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
-
-
-@pytest.fixture
-def web(bb: Backburner) -> Iterator[Web]:
-    with Web(bb) as web:
-        yield web
 
 
 def names(messages: list[Message]) -> list[str]:

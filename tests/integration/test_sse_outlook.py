@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from backburner import Backburner
 from backburner.delivery import outlooks
-from tests.integration.http_support import Hand, Web, make_bb
-
-
-@pytest.fixture
-def bb(tmp_path: Path) -> Iterator[Backburner]:
-    bb = make_bb(tmp_path)
-    yield bb
-    bb.close()
+from tests.integration.http_support import Hand, Web
 
 
 @pytest.fixture
